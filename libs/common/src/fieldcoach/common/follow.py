@@ -1,0 +1,74 @@
+"""Follow one session's durable events: live from the bus, what came before from the event stream."""
+
+from collections.abc import Callable
+
+from nats.aio.subscription import Subscription
+
+from .bus import Bus
+from .errors import MessageRejected
+from .messages import EventMessage, decode_event
+from .position import Position
+from .telemetry import Headers
+
+Deliver = Callable[[EventMessage, Headers], None]
+
+
+class SessionFollower:
+    """Delivers each event after `position` once, in each writer's order; catches up after an outage.
+
+    Used by everybody who must not miss an event: a gateway for its phone, a coach for its visit. A replay
+    rebuilds the reader's state from the beginning, which redelivery of single messages could not do.
+    """
+
+    def __init__(self, bus: Bus, session: str, deliver: Deliver, position: Position | None = None) -> None:
+        self._bus = bus
+        self._session = session
+        self._deliver = deliver
+        self.position = position.copy() if position else Position()
+        self._subscriptions: list[Subscription] = []
+        self._held: list[tuple[EventMessage, Headers]] | None = None
+        self._forget: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Subscribe, then replay; live events wait until the replay is through."""
+        self._held = []
+        for subject in self._bus.subjects.events_of(self._session):
+            self._subscriptions.append(await self._bus.subscribe(subject, self._receive))
+        self._forget = self._bus.on_reconnect(self._catch_up)
+        await self._catch_up()
+
+    async def stop(self) -> None:
+        """Unsubscribe. Nothing is delivered afterwards."""
+        if self._forget:
+            self._forget()
+            self._forget = None
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            if self._bus.is_connected:
+                await subscription.unsubscribe()
+
+    async def _catch_up(self) -> None:
+        if self._held is None:
+            self._held = []
+        replayed = await self._bus.replay(self._bus.subjects.events_of(self._session))
+        held, self._held = self._held, None
+        for payload, headers in replayed:
+            try:
+                self._pass(decode_event(payload), headers)
+            except MessageRejected as rejected:
+                self._bus.faults.add(f"rejected-{rejected.reason}")
+        for event, headers in held:
+            self._pass(event, headers)
+
+    def _receive(self, _subject: str, payload: bytes, headers: Headers) -> None:
+        event = decode_event(payload)
+        if event.session != self._session:
+            raise MessageRejected(event.kind, "session")
+        if self._held is not None:
+            self._held.append((event, headers))
+        else:
+            self._pass(event, headers)
+
+    def _pass(self, event: EventMessage, headers: Headers) -> None:
+        if self.position.advance(event):
+            self._deliver(event, headers)
