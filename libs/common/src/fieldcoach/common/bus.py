@@ -49,40 +49,30 @@ class Bus:
         self._flushing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
-        self._was_refused = False
+        self._was_connected = False
+        self._said_waiting = False
         self.faults = Counters("bus_faults", description="What went wrong on the bus, by reason")
 
     # ── connection ───────────────────────────────────────────────────────────────────────────────────────
 
     async def connect(self) -> None:
         """Wait until the bus is there, saying so once; then make sure that the event stream exists."""
-        while True:
-            try:
-                await self._nc.connect(
-                    servers=self._servers,
-                    name=self._name,
-                    ping_interval=5,
-                    max_outstanding_pings=2,
-                    reconnect_time_wait=random.uniform(0.1, 0.5),  # type: ignore[arg-type] # a float works: it is slept
-                    max_reconnect_attempts=-1,
-                    connect_timeout=2,
-                    allow_reconnect=True,
-                    pending_size=0,
-                    flush_timeout=2,
-                    drain_timeout=10,
-                    error_cb=self._count_error,
-                    disconnected_cb=self._disconnected,
-                    reconnected_cb=self._reconnected,
-                )
-                break
-            except (OSError, NatsError, TimeoutError) as error:
-                if not self._was_refused:
-                    log.warning(
-                        "waiting for NATS", extra={"servers": self._servers, "error": type(error).__name__}
-                    )
-                    self._was_refused = True
-                await asyncio.sleep(random.uniform(0.2, 0.5))
-                self._nc = Client()
+        await self._nc.connect(  # with these options it tries for ever
+            servers=self._servers,
+            name=self._name,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            reconnect_time_wait=random.uniform(0.1, 0.5),  # type: ignore[arg-type] # a float works: it is slept
+            max_reconnect_attempts=-1,
+            connect_timeout=2,
+            pending_size=0,
+            flush_timeout=2,
+            drain_timeout=10,
+            error_cb=self._count_error,
+            disconnected_cb=self._disconnected,
+            reconnected_cb=self._reconnected,
+        )
+        self._was_connected = True
         log.info(
             "connected to NATS",
             extra={"server": self._nc.connected_url.netloc if self._nc.connected_url else ""},
@@ -290,6 +280,9 @@ class Bus:
 
     async def _count_error(self, error: Exception) -> None:
         # awaited inside the client's read loop: it may only count
+        if not self._was_connected and not self._said_waiting:
+            self._said_waiting = True
+            log.warning("waiting for NATS", extra={"servers": self._servers, "error": type(error).__name__})
         self.faults.add("slow-consumer" if isinstance(error, SlowConsumerError) else "connection")
 
     async def _disconnected(self) -> None:

