@@ -64,7 +64,7 @@ def test_another_version_and_an_unknown_field_are_refused() -> None:
         ({"accepted": "maybe"}, "field accepted"),
     ]:
         with pytest.raises(MessageRejected) as caught:
-            ClaimReply.decode(msgpack.packb(good | changed))
+            ClaimReply.decode(msgpack.packb({**good, **changed}))
         assert caught.value.reason == reason
 
 
