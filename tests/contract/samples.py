@@ -11,7 +11,7 @@ from fieldcoach.common.audio import Flag, PcmChunk
 
 GOLDEN = Path(__file__).parent / "golden"
 
-S, W, I, C = "s" * 26, "w" * 26, "i" * 26, "c" * 26  # session, worker, ingest, cue id
+S, W, G, C = "s" * 26, "w" * 26, "i" * 26, "c" * 26  # session, worker, ingest, cue id
 T = m.Timing(heard_at=1e12 + 0.5, endpoint_ms=450.0, asr_ms=12.5, decode_ms=40.25, published_at=1e12 + 500)
 STAGE = m.StageStatus(id="greet", title="Greet", weight=5, done=True, at_sample=48_000)
 WORD = m.Word(text="ten", start_sample=16_000, end_sample=20_000, confidence=0.5)
@@ -24,54 +24,114 @@ CHUNKS = {
 
 MESSAGES: list[m.Message] = [
     m.WorkerHeartbeat(
-        worker=W, slots=8, used=3, real_time_factor=0.25, lag_ms=4.5, draining=True, bye=True, engine="whisper",
+        worker=W,
+        slots=8,
+        used=3,
+        real_time_factor=0.25,
+        lag_ms=4.5,
+        draining=True,
+        bye=True,
+        engine="whisper",
         model="outlet-en",
     ),
-    m.ClaimRequest(session=S, epoch=2, from_seq=7, ingest=I, languages=("en", "hi-Latn")),
+    m.ClaimRequest(session=S, epoch=2, from_seq=7, ingest=G, languages=("en", "hi-Latn")),
     m.ClaimReply(accepted=False, reason="full"),
     m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41),)),
-    m.IngestHeartbeat(ingest=I, sessions=2, capacity=400, asr_slots_free=9, draining=True),
+    m.IngestHeartbeat(ingest=G, sessions=2, capacity=400, asr_slots_free=9, draining=True),
     m.SignalRequest(action="offer", session=S, languages=("en",), sdp="v=0\r\n"),
     m.SignalReply(
-        sdp="v=0\r\n", etag="e1",
+        sdp="v=0\r\n",
+        etag="e1",
         problem=m.Problem(
             type="bad-sdp", title="t", status=400, detail="d", field="sdp", fix="f", retry_after_s=2
         ),
     ),
     m.PartialTranscript(
-        session=S, epoch=1, utterance=3, n=4, first_sample=100, end_sample=900, committed="ten", tentative="boxes",
+        session=S,
+        epoch=1,
+        utterance=3,
+        n=4,
+        first_sample=100,
+        end_sample=900,
+        committed="ten",
+        tentative="boxes",
         language="en",
     ),
     m.FinalTranscript(
-        session=S, epoch=1, utterance=3, n=1_763_800_000_000, first_sample=100, end_sample=900, text="ten boxes",
-        words=(WORD,), language="en", speaker="rep", confidence=0.75, low_confidence=True, concealed_ms=60.0,
-        late_ms=5.0, engine="whisper", model="outlet-en", timing=T,
+        session=S,
+        epoch=1,
+        utterance=3,
+        n=1_763_800_000_000,
+        first_sample=100,
+        end_sample=900,
+        text="ten boxes",
+        words=(WORD,),
+        language="en",
+        speaker="rep",
+        confidence=0.75,
+        low_confidence=True,
+        concealed_ms=60.0,
+        late_ms=5.0,
+        engine="whisper",
+        model="outlet-en",
+        timing=T,
     ),
     m.Cue(
-        session=S, n=5, id=C, cue="obj_no_space", objection="no_space", title="No space?", text="Offer a strip",
-        severity="warn", haptic="long", ttl_ms=8000, expires_at=1e12, source="llm", trigger_n=4,
-        trigger_end_sample=900, trigger_timing=T, coach_ms=1.5,
+        session=S,
+        n=5,
+        id=C,
+        cue="obj_no_space",
+        objection="no_space",
+        title="No space?",
+        text="Offer a strip",
+        severity="warn",
+        haptic="long",
+        ttl_ms=8000,
+        expires_at=1e12,
+        source="llm",
+        trigger_n=4,
+        trigger_end_sample=900,
+        trigger_timing=T,
+        coach_ms=1.5,
     ),
     m.Checklist(session=S, n=6, stages=(STAGE,)),
     m.VisitMetrics(
-        session=S, n=7, speech_s=1.5, words=3, questions=1, stage_coverage=0.5, cues_shown=1, order_lines=2,
+        session=S,
+        n=7,
+        speech_s=1.5,
+        words=3,
+        questions=1,
+        stage_coverage=0.5,
+        cues_shown=1,
+        order_lines=2,
         talk_share=0.5,
     ),
     m.Summary(
-        session=S, n=8, score=85, stages=(STAGE,), objections=(m.ObjectionRaised(id="no_space", at_sample=5),),
-        orders=(m.OrderLine(sku="noodles", qty=2, unit="cartons"),), tips=("Ask",), text="Good", source="llm",
-        duration_s=55.5, playbook="outlet-en", playbook_version=1,
+        session=S,
+        n=8,
+        score=85,
+        stages=(STAGE,),
+        objections=(m.ObjectionRaised(id="no_space", at_sample=5),),
+        orders=(m.OrderLine(sku="noodles", qty=2, unit="cartons"),),
+        tips=("Ask",),
+        text="Good",
+        source="llm",
+        duration_s=55.5,
+        playbook="outlet-en",
+        playbook_version=1,
     ),
     m.SessionCreated(
-        session=S, n=1, ingest=I, playbook="outlet-en", level="novice", languages=("en",), created_at=1e12
+        session=S, n=1, ingest=G, playbook="outlet-en", level="novice", languages=("en",), created_at=1e12
     ),
     m.SessionState(session=S, n=2, state="suspended", reason="no-media", degraded="no-asr", sample=16_000),
-    m.MediaProfile(session=S, n=3, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True),
+    m.MediaProfile(
+        session=S, n=3, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True
+    ),
     m.Gap(session=S, n=4, first_sample=10, n_samples=4_800, reason="lost"),
     m.CueAcknowledged(session=S, n=5, id=C, action="shown", at=1e12),
     m.SessionEnding(session=S, n=6, reason="user"),
     m.TranscriptComplete(session=S, n=7, epoch=1, end_sample=16_000),
-]  # fmt: skip
+]
 
 BYTES = {name: chunk.encode() for name, chunk in CHUNKS.items()} | {
     type(message).model_fields["kind"].default: message.encode() for message in MESSAGES

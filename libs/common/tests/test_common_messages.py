@@ -58,11 +58,12 @@ def test_bytes_that_are_no_event(data: bytes, reason: str) -> None:
 
 def test_another_version_and_an_unknown_field_are_refused() -> None:
     good = ClaimReply(accepted=True).model_dump()
-    for changed, reason in [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"v": 2}, "version"),
         ({"x": 1}, "field x"),
         ({"accepted": "maybe"}, "field accepted"),
-    ]:
+    ]
+    for changed, reason in cases:
         with pytest.raises(MessageRejected) as caught:
             ClaimReply.decode(msgpack.packb({**good, **changed}))
         assert caught.value.reason == reason
