@@ -1,0 +1,115 @@
+"""The web page in a real Chromium, whose fake microphone plays a visit."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from .conftest import ROOT, VISITS, Running
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHOTS = Path(os.environ.get("FIELDCOACH_SCREENSHOTS", ""))
+"""Set it to `docs/images` to renew the pictures of the docs."""
+
+
+def microphone_file(visit: str, folder: Path) -> Path:
+    """The visit as the WAV file that Chromium plays into its fake microphone (48 kHz mono)."""
+    path = folder / f"{visit}.wav"
+    with av.open(str(VISITS / f"{visit}.flac")) as source, av.open(str(path), "w") as sink:
+        stream = sink.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)
+        for decoded in [*source.decode(audio=0), None]:
+            for frame in resampler.resample(decoded):
+                sink.mux(stream.encode(frame))
+        sink.mux(stream.encode(None))
+    return path
+
+
+def shoot(page: Page, name: str) -> None:
+    if str(SHOTS) not in ("", "."):
+        page.screenshot(path=str(ROOT / SHOTS / f"{name}.png"))
+
+
+@pytest.fixture
+def browser(chromium: str, tmp_path: Path) -> Iterator[Browser]:
+    wav = microphone_file("biscuits-no-space", tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            headless=True,
+            args=[
+                *FLAGS,
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-audio-capture={wav}%noloop",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def phone_page(browser: Browser, errors: list[str]) -> Page:
+    page = browser.new_context(
+        viewport={"width": 360, "height": 740}, device_scale_factor=2, has_touch=True, is_mobile=True
+    ).new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    return page
+
+
+@pytest.mark.browser
+@pytest.mark.stack
+@pytest.mark.timeout(180)
+def test_a_visit_on_the_page(system: Running, browser: Browser) -> None:
+    errors: list[str] = []
+    page = phone_page(browser, errors)
+    page.goto(system.url)
+    shoot(page, "start")
+    page.get_by_test_id("consent").check()
+    page.get_by_test_id("start").click()
+
+    transcript = page.get_by_test_id("transcript")
+    expect(page.get_by_test_id("visit")).to_be_visible(timeout=15_000)
+    expect(transcript).to_contain_text("good morning sir how is your business today", timeout=20_000)
+    expect(page.get_by_test_id("stage-greet")).to_have_attribute("data-done", "true", timeout=10_000)
+    expect(page.get_by_test_id("asr-note")).to_contain_text("synthetic")
+    expect(page.get_by_test_id("cue")).to_be_visible(timeout=40_000)
+    assert page.get_by_test_id("cue-text").inner_text().strip()
+    shoot(page, "visit")
+    expect(transcript).to_contain_text("so your order is ten boxes of cream biscuits", timeout=60_000)
+    page.get_by_test_id("end").click()
+    if page.get_by_test_id("end-confirm").count():
+        page.get_by_test_id("end-confirm").click()
+
+    expect(page.get_by_test_id("summary")).to_be_visible(timeout=20_000)
+    lines = page.get_by_test_id("order-line")
+    expect(lines).to_have_count(2)
+    expect(page.get_by_test_id("orders")).to_contain_text("cream biscuits")
+    shoot(page, "summary")
+    assert not errors
+
+
+@pytest.mark.browser
+@pytest.mark.stack
+def test_a_visit_without_consent_has_no_audio(system: Running, browser: Browser) -> None:
+    errors: list[str] = []
+    page = phone_page(browser, errors)
+    offers: list[str] = []
+    page.on("request", lambda request: offers.append(request.url) if request.url.endswith("/whip") else None)
+    page.goto(system.url)
+    page.get_by_test_id("start").click()
+    expect(page.get_by_test_id("checklist")).to_be_visible(timeout=15_000)
+    expect(page.get_by_test_id("stage-greet")).to_be_visible()
+    assert not offers
+    assert not errors
