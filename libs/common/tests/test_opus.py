@@ -11,6 +11,7 @@ from fieldcoach.common.opus import (
     OpusEncoder,
     OpusError,
     OpusUnavailable,
+    frame_samples,
     is_dtx,
     packet_has_lbrr,
     packet_samples,
@@ -232,3 +233,11 @@ def test_the_system_library_is_the_second_choice(monkeypatch: pytest.MonkeyPatch
 
 def test_the_version_is_told() -> None:
     assert "opus" in opus.library_version()
+
+
+def test_long_packets_hold_several_frames() -> None:
+    packet = OpusEncoder(frame_ms=120, dtx=False).encode(vowel(1_920))
+    assert packet_samples(packet, 16_000) == 1_920
+    assert frame_samples(packet, 16_000) == 960
+    with pytest.raises(OpusError):
+        frame_samples(b"")

@@ -99,6 +99,7 @@ def _declare(library: ctypes.CDLL) -> None:
         "opus_encoder_destroy": (None, [c_void_p]),
         "opus_encode": (c_int32, [c_void_p, c_char_p, c_int, c_void_p, c_int32]),
         "opus_packet_get_nb_samples": (c_int, [c_char_p, c_int32, c_int32]),
+        "opus_packet_get_samples_per_frame": (c_int, [c_char_p, c_int32]),
         "opus_packet_parse": (
             c_int,
             [c_char_p, c_int32, c_void_p, ctypes.POINTER(c_void_p), _Int16Pointer, int_pointer],
@@ -133,6 +134,18 @@ def packet_samples(packet: bytes, sample_rate: int = 48_000) -> int:
         raise OpusError("packet", samples)
     if samples == 0:
         raise OpusError("packet", detail="a frame count of zero")
+    return samples
+
+
+def frame_samples(packet: bytes, sample_rate: int = 48_000) -> int:
+    """Duration of one frame of a packet: what its redundancy can restore of the packet before.
+
+    Raises:
+        OpusError: an empty packet.
+    """
+    if not packet:
+        raise OpusError("packet", detail="empty packet")
+    samples: int = _library().opus_packet_get_samples_per_frame(packet, sample_rate)
     return samples
 
 
