@@ -1,1 +1,1 @@
-"""Placeholder until the package is written."""
+"""The public surface: sessions, WHIP, events and summary, over HTTP and WebSocket."""

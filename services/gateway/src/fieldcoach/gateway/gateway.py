@@ -1,0 +1,77 @@
+"""Everything that a request may need, put together once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fieldcoach.common.bus import Bus
+from fieldcoach.common.position import Position
+
+from .connections import ActiveConnections, EventsConnection
+from .fleet import Fleet
+from .origins import OriginPolicy
+from .sessions import Sessions
+from .settings import GatewaySettings, user_key
+from .telemetry import GatewayTelemetry
+from .tokens import SessionClaims, SessionTokens, UserTokens
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The parts of one gateway process."""
+
+    settings: GatewaySettings
+    bus: Bus
+    fleet: Fleet
+    user_tokens: UserTokens
+    session_tokens: SessionTokens
+    sessions: Sessions
+    active: ActiveConnections
+    origins: OriginPolicy
+    telemetry: GatewayTelemetry
+    why_not_ready: Callable[[], str | None]
+
+    def events_connection(self, claims: SessionClaims, after: Position) -> EventsConnection:
+        """A new events connection of this session; not open yet."""
+        return EventsConnection(
+            claims,
+            after,
+            bus=self.bus,
+            sessions=self.sessions,
+            tokens=self.session_tokens,
+            active=self.active,
+            telemetry=self.telemetry,
+            token_ttl_s=self.settings.session_token_ttl_s,
+            messages_per_minute=self.settings.messages_per_minute,
+        )
+
+
+def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[], str | None]) -> Gateway:
+    """Put the parts together; no I/O yet."""
+    active = ActiveConnections()
+    telemetry = GatewayTelemetry(active.__len__)
+    fleet = Fleet()
+    session_tokens = SessionTokens(
+        settings.session_token_key.get_secret_value().encode(),
+        settings.session_token_ttl_s,
+        settings.session_max_s,
+        settings.region,
+        time.time,
+    )
+    return Gateway(
+        settings=settings,
+        bus=bus,
+        fleet=fleet,
+        user_tokens=UserTokens(
+            user_key(settings.user_token_key, settings.user_token_algorithm),
+            settings.user_token_algorithm,
+            settings.user_token_issuer,
+            time.time,
+        ),
+        session_tokens=session_tokens,
+        sessions=Sessions(settings, bus, fleet, session_tokens, telemetry),
+        active=active,
+        origins=OriginPolicy(settings.allowed_origins),
+        telemetry=telemetry,
+        why_not_ready=why_not_ready,
+    )
