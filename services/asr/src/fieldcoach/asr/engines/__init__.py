@@ -1,0 +1,1 @@
+"""The recognisers behind one interface (`base.Engine`); `choice` picks and builds one."""

@@ -1,0 +1,81 @@
+"""What every engine offers, and what passes in and out of it.
+
+An engine decodes one whole segment at a time and keeps no session: partials are decodes of the open
+utterance so far, finals are decodes of the ended one. A remote engine (an HTTP API) or a scripted one
+fits the same interface, because a segment says whose it is and where on the session's clock it lies.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Pcm = npt.NDArray[np.float32]
+"""Mono samples in -1..1 at 16 kHz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One stretch of speech to decode."""
+
+    session: str
+    first_sample: int
+    """Of `pcm[0]`, on the session's clock."""
+    pcm: Pcm
+    language: str
+    is_final: bool
+    """A partial may be cheaper (no word times)."""
+    is_retry: bool = False
+    """A filter has fired on the first decode: take the whole window and search wider."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """One word inside a segment."""
+
+    text: str
+    start: int
+    """Samples from the segment's first."""
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine heard in a segment. Fields that an engine can't know keep their neutral value."""
+
+    text: str
+    tokens: tuple[int, ...] = ()
+    words: tuple[HeardWord, ...] = ()
+    confidence: float = 1.0
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+
+
+class Engine(Protocol):
+    """A speech recogniser. `decode` is called from several threads at once."""
+
+    name: str
+    model: str
+    languages: tuple[str, ...]
+    """What the model can hear."""
+    can_retry: bool
+    """Whether a second decode of the same segment can give another answer."""
+
+    def open(self) -> None:
+        """Load the model and decode once, so that the first speaker does not pay for it.
+
+        Raises:
+            EngineBroken: the files are not a model that this engine can load.
+        """
+
+    def decode(self, segment: Segment) -> Hypothesis:
+        """Decode one segment; blocks.
+
+        Raises:
+            DecodeFailed: the engine gave up on it.
+        """
+
+    def close(self) -> None:
+        """Let the model go."""

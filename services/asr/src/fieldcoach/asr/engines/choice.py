@@ -1,0 +1,54 @@
+"""Which engine this worker runs, by `ASR_ENGINE` and what is at hand."""
+
+import logging
+
+from ..errors import EngineBroken, ModelMissing
+from ..settings import AsrSettings
+from .base import Engine
+from .models import Fetch, Progress, find_model
+from .sphinx import SphinxEngine
+from .whisper import WhisperEngine
+
+log = logging.getLogger(__name__)
+
+
+def open_engine(
+    settings: AsrSettings, fetch: Fetch | None = None, progress: Progress | None = None
+) -> Engine:
+    """Find, load and warm up the engine. Blocks, for minutes if a model must be fetched.
+
+    Raises:
+        ModelMissing: `ASR_ENGINE=whisper` and its model can't be had.
+        EngineBroken: the model can't be loaded.
+    """
+    if settings.asr_engine == "sphinx":
+        return _opened(SphinxEngine(settings.threads))
+    try:
+        return _opened(_whisper(settings, fetch, progress))
+    except (ModelMissing, EngineBroken) as error:
+        if settings.asr_engine == "whisper":
+            raise
+        log.warning(
+            "ASR_ENGINE=auto falls back to sphinx, which hears much less; set ASR_MODEL right for whisper",
+            extra={"error": str(error)},
+        )
+        return _opened(SphinxEngine(settings.threads))
+
+
+def _whisper(settings: AsrSettings, fetch: Fetch | None, progress: Progress | None) -> WhisperEngine:
+    found = find_model(settings.asr_model, settings.asr_models_dir, settings.asr_cache_dir, fetch, progress)
+    is_ours = found.is_embedded and found.name == "outlet-en"
+    return WhisperEngine(
+        found.directory,
+        found.name,
+        settings.threads,
+        # ours was trained on short windows; a real Whisper only on 30 s ones
+        adaptive=is_ours if settings.asr_window == "auto" else settings.asr_window == "adaptive",
+        # its alignment heads were never trained for word times
+        word_times=not is_ours,
+    )
+
+
+def _opened(engine: Engine) -> Engine:
+    engine.open()
+    return engine

@@ -1,0 +1,352 @@
+"""The worker: claims sessions, listens, decodes, publishes. Only wiring; the rules are in the cores."""
+
+import asyncio
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from fieldcoach.common.audio import unpack_chunk
+from fieldcoach.common.bus import Bus
+from fieldcoach.common.errors import BusUnavailable
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import Ack, AckBatch, ClaimReply, ClaimRequest, WorkerHeartbeat
+from fieldcoach.common.telemetry import Headers
+
+from .calibration import calibrate
+from .decoders import Decoders
+from .engines.base import Engine, Segment
+from .engines.choice import open_engine
+from .errors import AsrError
+from .jobs import Decoded, Job, Kind
+from .load import Capacity, Pace
+from .publisher import Publisher
+from .recogniser import Action, Complete, Dropped, Retried, SessionRecogniser, Withdraw
+from .scheduler import Scheduler
+from .session import Session
+from .settings import AsrSettings
+from .telemetry import AsrTelemetry
+from .utterance import FinalText, PartialText
+from .voice import Silero
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.25
+"""Heartbeats and acks at 4 Hz: an ingest takes a worker for dead after 0.8 s."""
+SILENT_S: Final = 5.0
+"""A session that sends nothing for so long has gone elsewhere, or nowhere."""
+OUTBOUND_PARTIALS: Final = 1_000
+"""Beyond this backlog partials are dropped; finals never are, and the recognisers bound them."""
+LISTEN_S: Final = 0.005
+"""The event loop listens for 5 ms at most before it looks at the bus again."""
+
+
+class AsrService:
+    """One worker process."""
+
+    def __init__(self, settings: AsrSettings, bus: Bus) -> None:
+        self._settings = settings
+        self._bus = bus
+        self.worker = new_id()
+        self.telemetry = AsrTelemetry()
+        self._publisher = Publisher(bus, self.telemetry)
+        self._scheduler = Scheduler()
+        self._capacity = Capacity(settings.threads, settings.asr_max_sessions)
+        self._pace = Pace(settings.threads)
+        self._sessions: dict[str, Session] = {}
+        self._engine: Engine | None = None
+        self._decoders: Decoders | None = None
+        self._silero: Silero | None = None
+        self._reason: str | None = "loading the model"
+        self._draining = False
+        self._audio = asyncio.Event()
+        self._outbound: asyncio.Queue[tuple[Session, PartialText | FinalText | Complete]] = asyncio.Queue()
+        self._said = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Subscribe and begin to load; the worker refuses claims until the model is there."""
+        subjects = self._bus.subjects
+        await self._bus.subscribe(subjects.audio_of_worker(self.worker), self._receive)
+        await self._bus.serve(subjects.asr_claim(self.worker), self._claim)
+        for work in (self._load(), self._tick(), self._listen(), self._publish()):
+            self._tasks.append(asyncio.ensure_future(work))
+
+    def why_not_ready(self) -> str | None:
+        """None when sessions can be claimed."""
+        return self._reason
+
+    async def drain(self) -> None:
+        """Say bye, so that open utterances move on at once; publish what has ended; stop."""
+        self._draining = True
+        await self._beat(bye=True)
+        for session in self._sessions.values():
+            if session.recogniser.is_pausing:
+                self._do(session, session.recogniser.finish(time.monotonic()))
+        if self._decoders:
+            self._decoders.dispatch()
+        deadline = time.monotonic() + self._settings.drain_timeout_s - 1
+        while self._owes_finals() and time.monotonic() < deadline:
+            self._said.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._said.wait(), deadline - time.monotonic())
+        await self._acknowledge(self._sessions.values())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._decoders:
+            self._decoders.stop()
+        if self._engine:
+            self._engine.close()
+
+    def _owes_finals(self) -> bool:
+        owed = any(session.recogniser.owes_finals for session in self._sessions.values())
+        return owed or not self._outbound.empty()
+
+    async def _load(self) -> None:
+        """Load the engine off the loop. Without a model the worker stays up and says why it is not ready."""
+
+        def progress(come: str) -> None:
+            self._reason = f"downloading the model: {come}"
+
+        try:
+            engine = await asyncio.to_thread(open_engine, self._settings, None, progress)
+            self._silero = await asyncio.to_thread(Silero)
+            decode_s = await asyncio.to_thread(calibrate, engine)
+        except AsrError as error:
+            self._reason = str(error)
+            log.error("not ready", extra={"error": str(error)})
+            return
+        except Exception as error:
+            self._reason = f"the engine did not load ({type(error).__name__}); see the log"
+            log.exception("not ready")
+            return
+        self._capacity.calibrate(decode_s)
+        self._decoders = Decoders(engine, self._settings.threads, self._scheduler, self._begin, self._end)
+        self._engine = engine
+        self._reason = None
+        log.info(
+            "ready",
+            extra={
+                "engine": engine.name,
+                "model": engine.model,
+                "decode_ms": round(decode_s * 1e3),
+                "slots": self._capacity.slots(0),
+            },
+        )
+
+    # ── bus ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receive(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        chunk = unpack_chunk(payload)
+        session = self._sessions.get(chunk.session)
+        if session is None:
+            self.telemetry.chunks.add("unclaimed")
+            return
+        self.telemetry.chunks.add(session.receive(chunk, time.monotonic()))
+        if session.has_waiting:
+            self._audio.set()
+
+    async def _claim(self, payload: bytes) -> ClaimReply:
+        claim = ClaimRequest.decode(payload)
+        reason = self._why_refuse(claim)
+        self.telemetry.claims.add(reason or "accepted")
+        if reason is None:
+            self._take(claim)
+        return ClaimReply(accepted=reason is None, reason=reason)
+
+    def _why_refuse(self, claim: ClaimRequest) -> str | None:
+        held = self._sessions.get(claim.session)
+        if self._draining:
+            return "draining"
+        if self._engine is None or self._silero is None:
+            return "not-ready"
+        if self._language(claim) is None:
+            log.warning(
+                "refused a session in other languages than ours",
+                extra={"session": claim.session, "wanted": claim.languages, "offered": self._offered()[:10]},
+            )
+            return "bad-request"
+        if held is None:
+            used = len(self._sessions)
+            return "full" if used >= self._capacity.slots(used) else None
+        is_repeat = claim.epoch == held.epoch and claim.from_seq == held.from_seq
+        return None if claim.epoch > held.epoch or is_repeat else "bad-request"
+
+    def _take(self, claim: ClaimRequest) -> None:
+        held = self._sessions.get(claim.session)
+        if held is not None:
+            if held.epoch == claim.epoch:
+                return  # the reply to the first request was lost
+            self._release(held, "claimed-again")
+        assert self._engine is not None
+        assert self._silero is not None
+        recogniser = SessionRecogniser(
+            claim.session,
+            self._language(claim) or self._engine.languages[0],
+            self._settings.rules,
+            self._silero.stream(),
+            from_seq=claim.from_seq,
+            can_retry=self._engine.can_retry,
+        )
+        session = Session(claim, recogniser, time.monotonic())
+        if held is not None:
+            session.numbers, session.partial_numbers = held.numbers, held.partial_numbers
+        self._sessions[claim.session] = session
+        log.info(
+            "claimed", extra={"session": claim.session, "epoch": claim.epoch, "from_seq": claim.from_seq}
+        )
+
+    def _offered(self) -> tuple[str, ...]:
+        assert self._engine is not None
+        known = self._engine.languages
+        return tuple(one for one in self._settings.languages if one in known) or known
+
+    def _language(self, claim: ClaimRequest) -> str | None:
+        """The first wanted language that we offer; `hi-Latn` is heard as `hi`."""
+        offered = self._offered()
+        wanted = (language.partition("-")[0] for language in claim.languages)
+        return next((language for language in wanted if language in offered), None)
+
+    # ── listening and decoding ───────────────────────────────────────────────────────────────────────────
+
+    async def _listen(self) -> None:
+        while True:
+            await self._audio.wait()
+            self._audio.clear()
+            waiting = [session for session in self._sessions.values() if session.has_waiting]
+            until = time.monotonic() + LISTEN_S
+            while waiting:
+                for session in waiting:
+                    session.recogniser.partial_interval_s = self._pace.interval_s(session.last_decode_s)
+                    self._do(session, session.listen())
+                if self._decoders:
+                    self._decoders.dispatch()
+                if time.monotonic() >= until:
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + LISTEN_S
+                waiting = [session for session in self._sessions.values() if session.has_waiting]
+
+    def _begin(self, job: Job) -> Segment | None:
+        session = self._sessions.get(job.session)
+        return session.recogniser.begin(job) if session else None
+
+    def _end(self, job: Job, decoded: Decoded) -> None:
+        took_s = decoded.ended_at - decoded.started_at
+        self.telemetry.decodes.add(job.kind.value)
+        self.telemetry.decode.record_ms(took_s * 1e3)
+        self.telemetry.decode_s += took_s
+        session = self._sessions.get(job.session)
+        if session is None:
+            return
+        if job.kind is Kind.PARTIAL and decoded.hypothesis is None:
+            self.telemetry.partials.add("failed")
+        session.last_decode_s = took_s
+        self._do(session, session.recogniser.end(job, decoded, time.monotonic()))
+
+    def _do(self, session: Session, actions: list[Action]) -> None:
+        """Carry out what a recogniser wants, in its order."""
+        for action in actions:
+            match action:
+                case Job():
+                    self._scheduler.submit(action)
+                case Withdraw(kind):
+                    if self._scheduler.withdraw(session.id, kind) and kind is Kind.PARTIAL:
+                        self.telemetry.partials.add("coalesced")
+                case PartialText() if self._outbound.qsize() >= OUTBOUND_PARTIALS:
+                    self.telemetry.partials.add("outbound-full")
+                case PartialText() | FinalText() | Complete():
+                    self._outbound.put_nowait((session, action))
+                case Retried(reason):
+                    self.telemetry.filters.add(f"retried-{reason}")
+                case Dropped(reason):
+                    self.telemetry.filters.add(f"dropped-{reason}")
+                    self.telemetry.finals.add("dropped")
+        for job in self._scheduler.take_dropped():
+            self.telemetry.partials.add("late")
+            if (owner := self._sessions.get(job.session)) is not None:
+                owner.recogniser.lapse(job)
+
+    async def _publish(self) -> None:
+        while True:
+            session, what = await self._outbound.get()
+            match what:
+                case PartialText():
+                    await self._publisher.partial(session, what)
+                case FinalText():
+                    assert self._engine is not None
+                    await self._publisher.final(session, what, self._engine)
+                case Complete(end_sample):
+                    if session.has_ended:
+                        await self._publisher.complete(session, end_sample)
+                    await self._acknowledge([session])  # nothing of it is needed any more
+                    self._release(session, "ended" if session.has_ended else "silent")
+            self._said.set()
+
+    def _release(self, session: Session, reason: str) -> None:
+        if self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
+            self._scheduler.forget(session.id)
+            self.telemetry.sessions.add(reason)
+            log.info("released", extra={"session": session.id, "epoch": session.epoch, "reason": reason})
+
+    # ── four times a second ──────────────────────────────────────────────────────────────────────────────
+
+    async def _tick(self) -> None:
+        before = time.monotonic(), time.process_time(), 0.0, 0
+        due = time.monotonic()
+        while True:
+            now, cpu = time.monotonic(), time.process_time()
+            worked, decodes = (
+                (self._decoders.worked_s, self._decoders.started) if self._decoders else (0.0, 0)
+            )
+            elapsed = now - before[0]
+            self._pace.observe(worked - before[2], elapsed)
+            if self._engine is not None:
+                self._capacity.observe(cpu - before[1], elapsed * len(self._sessions), decodes - before[3])
+            before = now, cpu, worked, decodes
+            for session in list(self._sessions.values()):
+                if now - session.heard_at > SILENT_S and not session.is_finishing:
+                    self._do(session, session.finish(now))
+            if self._decoders:
+                self._decoders.dispatch()
+            await self._beat()
+            await self._acknowledge(self._sessions.values())
+            due = max(due + TICK_S, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    async def _beat(self, *, bye: bool = False) -> None:
+        used = len(self._sessions)
+        is_open = self._engine is not None and not self._draining
+        oldest = self._scheduler.oldest_deadline()
+        beat = WorkerHeartbeat(
+            worker=self.worker,
+            slots=self._capacity.slots(used) if is_open else used,
+            used=used,
+            real_time_factor=self.telemetry.real_time_factor,
+            lag_ms=0.0 if oldest is None else max(0.0, (time.monotonic() - oldest) * 1e3),
+            draining=self._draining,
+            bye=bye,
+            engine=self._engine.name if self._engine else self._settings.asr_engine,
+            model=self._engine.model if self._engine else os.path.basename(self._settings.asr_model),
+        )
+        await self._send(self._bus.subjects.asr_heartbeat(), beat.encode())
+
+    async def _acknowledge(self, sessions: Iterable[Session]) -> None:
+        by_ingest: defaultdict[str, list[Ack]] = defaultdict(list)
+        for session in sessions:
+            by_ingest[session.ingest].append(session.ack())
+        for ingest, acks in by_ingest.items():
+            batch = AckBatch(worker=self.worker, acks=tuple(acks))
+            await self._send(self._bus.subjects.ack(ingest), batch.encode())
+
+    async def _send(self, subject: str, payload: bytes) -> None:
+        try:
+            await self._bus.publish(subject, payload)
+        except BusUnavailable:
+            self._bus.faults.add("not-sent")  # the next one, in 250 ms, says more

@@ -1,0 +1,74 @@
+"""One session as the service holds it: its ownership, its recogniser, and the chunks that wait."""
+
+from collections import deque
+from typing import Final
+
+from fieldcoach.common.audio import Flag, PcmChunk
+from fieldcoach.common.messages import Ack, ClaimRequest
+from fieldcoach.common.numbering import EventNumbers
+
+from .intake import Admitted, Intake
+from .recogniser import Action, SessionRecogniser
+
+INBOX_CHUNKS: Final = 600
+"""36 s of 60 ms chunks: more than the ingest's ring of 30 s can send at once."""
+
+
+class Session:
+    """Chunks wait here between the bus's callback, which may only move data, and the listener."""
+
+    def __init__(self, claim: ClaimRequest, recogniser: SessionRecogniser, now: float) -> None:
+        self.id = claim.session
+        self.ingest = claim.ingest
+        self.from_seq = claim.from_seq
+        self.recogniser = recogniser
+        self.numbers = EventNumbers()
+        """For durable events."""
+        self.partial_numbers = EventNumbers()
+        self.last_decode_s = 0.0
+        self.heard_at = now
+        """When the last chunk was consumed, monotonic seconds."""
+        self.is_finishing = False
+        """No more audio will be heard."""
+        self.has_ended = False
+        """The visit is over, not only its audio."""
+        self._intake = Intake(claim.epoch, claim.from_seq)
+        self._inbox: deque[tuple[PcmChunk, float]] = deque()
+
+    @property
+    def epoch(self) -> int:
+        """The ownership under which everything is published."""
+        return self._intake.epoch
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether chunks wait for the listener."""
+        return bool(self._inbox)
+
+    def ack(self) -> Ack:
+        """What the ingest may forget: everything before the chunk we would need again."""
+        return Ack(session=self.id, epoch=self.epoch, seq=self.recogniser.needed_seq)
+
+    def receive(self, chunk: PcmChunk, now: float) -> str:
+        """Take a chunk from the bus; returns what became of it, a metric label."""
+        if self.is_finishing:
+            return "after-end"
+        if chunk.epoch == self.epoch and len(self._inbox) >= INBOX_CHUNKS:
+            return "overflow"  # like a hole: the ingest sends it again
+        admitted = self._intake.admit(chunk)
+        if admitted is Admitted.YES:
+            self._inbox.append((chunk, now))
+            self.heard_at = now
+        return admitted.value
+
+    def listen(self) -> list[Action]:
+        """Pass one waiting chunk to the recogniser."""
+        chunk, arrived_at = self._inbox.popleft()
+        if chunk.flags & Flag.END:
+            self.is_finishing = self.has_ended = True
+        return self.recogniser.push(chunk, arrived_at)
+
+    def finish(self, now: float) -> list[Action]:
+        """No audio has come for long: say what was said and be done."""
+        self.is_finishing = True
+        return self.recogniser.finish(now)
