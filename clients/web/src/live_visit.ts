@@ -1,0 +1,325 @@
+/**
+ * One visit while it runs: wires the events, the sound and the source to the state, and the user's hand to them.
+ *
+ * What is decided here is decided by the parts; this file only says who is told what.
+ */
+
+import { endSession, fetchSummary } from "./session/api";
+import { Backoff } from "./session/backoff";
+import { systemClock } from "./session/clock";
+import { type EndOfStream, EventStream, type Socket } from "./session/events";
+import { MediaLink } from "./session/media";
+import { RequestError } from "./session/problem";
+import type { CueAction, ServerEvent } from "./session/protocol";
+import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
+import type { AudioSource } from "./session/source";
+import { WhipPublisher } from "./session/whip";
+import type { Store } from "./state/store";
+import { sessionTime } from "./state/view";
+
+/** Often enough for a graph of the link, rare beside the audio (0.1 kbps). */
+const STATS_INTERVAL_MS = 10_000;
+
+/** The summary comes as an event within a second; then it is asked for, in case the events socket is gone. */
+const SUMMARY_EVENT_MS = 3_000;
+
+export class LiveVisit {
+  private stream: EventStream;
+  private readonly media: MediaLink;
+  private source: AudioSource | null = null;
+  private readonly clock = systemClock;
+  private cancelCue: (() => void) | null = null;
+  private cancelStats: (() => void) | null = null;
+  private cancelSummary: (() => void) | null = null;
+  private collecting = false;
+  private over = false;
+
+  constructor(
+    private readonly store: Store,
+    private readonly saved: SavedVisit,
+  ) {
+    const { session } = saved;
+    this.stream = this.createStream();
+    this.media = new MediaLink(
+      {
+        createPublisher: (wiring) =>
+          new WhipPublisher({
+            ...wiring,
+            url: session.whip_url,
+            iceServers: session.ice_servers,
+            token: () => session.session_token,
+          }),
+        clock: this.clock,
+        random: Math.random,
+        onState: (state) => {
+          store.dispatch({ type: "audio", state });
+          // A file begins when it can be heard, so that its first words are not lost.
+          if (state === "connected") this.startSource();
+        },
+        onRefused: (error) => store.dispatch({ type: "trouble", trouble: trouble(error) }),
+      },
+      session.profile.max_bitrate,
+    );
+  }
+
+  /** Open the events, and keep the visit for a reload. */
+  open(): void {
+    saveVisit(this.saved);
+    addEventListener("online", this.wake);
+    document.addEventListener("visibilitychange", this.wake);
+    this.stream.start();
+    this.reportStats();
+  }
+
+  /** Send this source from now on. */
+  attach(source: AudioSource): void {
+    this.source?.stop();
+    this.source = source;
+    this.saved.source = source.kind;
+    saveVisit(this.saved);
+    const { kind, name } = source;
+    this.store.dispatch({ type: "source", source: { kind, name }, state: "on" });
+    if (this.saved.paused) source.pause();
+    this.media.start(source.track);
+  }
+
+  sourceEnded(): void {
+    const state = this.source?.kind === "file" ? "finished" : "lost";
+    // The file's silence goes on being sent, so that the last words are settled by it.
+    if (state === "lost") this.media.stop();
+    this.store.dispatch({ type: "source-state", state });
+  }
+
+  sourceMuted(muted: boolean): void {
+    this.store.dispatch({ type: "source-state", state: muted ? "muted" : "on" });
+  }
+
+  /** Loudness of this moment, 0 to 1. */
+  level(): number {
+    return this.source?.level() ?? 0;
+  }
+
+  setPaused(paused: boolean): void {
+    if (paused) this.source?.pause();
+    else this.source?.resume();
+    this.stream.send({ type: paused ? "pause" : "resume" });
+    this.saved.paused = paused;
+    saveVisit(this.saved);
+    this.store.dispatch({ type: "paused", paused });
+  }
+
+  /** A cue stands on the screen, drawn. */
+  cueShown(cueId: string): void {
+    this.acknowledge(cueId, "shown");
+  }
+
+  /** A cue leaves the screen. */
+  closeCue(cueId: string, action: Exclude<CueAction, "shown">): void {
+    this.cancelCue?.();
+    this.acknowledge(cueId, action);
+    this.store.dispatch({ type: "cue-closed", cueId });
+  }
+
+  tick(stage: string, done: boolean): void {
+    this.store.dispatch({ type: "ticked", stage, done });
+    this.saved.ticked = this.store.get().visit?.ticked ?? [];
+    saveVisit(this.saved);
+  }
+
+  /** Bring the visit into this tab when another one has it. */
+  takeOver(): void {
+    this.store.dispatch({ type: "halted", why: null });
+    this.stream.close();
+    this.stream = this.createStream();
+    this.stream.start();
+  }
+
+  /** Stop listening at once, then close the visit and wait for its summary. */
+  async end(): Promise<void> {
+    this.store.dispatch({ type: "ending" });
+    this.source?.stop();
+    this.source = null;
+    const backoff = new Backoff(Math.random);
+    while (!this.over) {
+      try {
+        await endSession(this.saved.session.end_url, this.saved.session.session_token);
+        break;
+      } catch (error) {
+        // Refused: it has ended already, or this token may not; the summary's answer will tell which.
+        if (!(error instanceof RequestError) || !error.retryable) break;
+        await this.sleep(backoff.next());
+      }
+    }
+    this.media.stop();
+    this.expectSummary(SUMMARY_EVENT_MS);
+  }
+
+  /** Leave the visit: nothing of it runs or is kept after this. */
+  dispose(): void {
+    this.over = true;
+    this.source?.stop();
+    this.source = null;
+    this.media.stop();
+    this.stream.close();
+    this.cancelCue?.();
+    this.cancelStats?.();
+    this.cancelSummary?.();
+    removeEventListener("online", this.wake);
+    document.removeEventListener("visibilitychange", this.wake);
+    forgetVisit();
+  }
+
+  private createStream(): EventStream {
+    const { session } = this.saved;
+    return new EventStream({
+      url: new URL(session.events_url, location.href).href.replace(/^http/, "ws"),
+      token: () => session.session_token,
+      openSocket: (url, protocols): Socket => new WebSocket(url, protocols) as Socket,
+      clock: this.clock,
+      random: Math.random,
+      onEvent: (event) => this.receive(event),
+      onLink: (state) => this.store.dispatch({ type: "link", state }),
+      onEnd: (why) => this.streamEnded(why),
+      onRejected: () => this.store.dispatch({ type: "rejected" }),
+      askWhy: () => this.askWhy(),
+    });
+  }
+
+  private readonly wake = (): void => {
+    if (document.visibilityState === "hidden") return;
+    this.stream.wake();
+    this.media.wake();
+  };
+
+  private receive(event: ServerEvent): void {
+    const { saved } = this;
+    if (event.type === "token") {
+      saved.session.session_token = event.session_token;
+      saveVisit(saved);
+      return;
+    }
+    if (event.type === "profile") this.media.setMaxBitrate(event.max_bitrate);
+    const before = this.store.get().visit?.cue;
+    this.store.dispatch({ type: "server", event, now: this.clock.now() });
+    if (event.type === "cue") this.cueArrived(event.cue_id, before?.event.cue_id);
+    if (event.type === "state" && event.state === "ended") this.serverEnded();
+    if (event.type === "summary") this.dispose();
+  }
+
+  private cueArrived(cueId: string, replaced: string | undefined): void {
+    const cue = this.store.get().visit?.cue;
+    if (cue?.event.cue_id !== cueId) {
+      // It came too late to be shown.
+      this.acknowledge(cueId, "expired");
+      return;
+    }
+    if (this.isClosed(cueId)) {
+      this.store.dispatch({ type: "cue-closed", cueId });
+      return;
+    }
+    if (replaced !== undefined && replaced !== cueId) this.acknowledge(replaced, "expired");
+    this.cancelCue?.();
+    this.cancelCue = this.clock.after(cue.expiresAt - cue.shownAt, () => this.closeCue(cueId, "expired"));
+  }
+
+  private isClosed(cueId: string): boolean {
+    return this.saved.acknowledged.some(
+      (entry) => entry.startsWith(`${cueId} `) && !entry.endsWith(" shown"),
+    );
+  }
+
+  /** Each step of a cue is told once, also when a reload brings the same cue again. */
+  private acknowledge(cueId: string, action: CueAction): void {
+    const entry = `${cueId} ${action}`;
+    if (this.saved.acknowledged.includes(entry) || this.isClosed(cueId)) return;
+    this.saved.acknowledged.push(entry);
+    saveVisit(this.saved);
+    const { visit } = this.store.get();
+    const at = visit ? sessionTime(visit, this.clock.now()) : 0;
+    this.stream.send({ type: "ack", cue_id: cueId, action, at: Math.round(at * 1000) / 1000 });
+  }
+
+  private startSource(): void {
+    this.source?.play();
+    if (this.saved.paused) this.source?.pause();
+  }
+
+  private streamEnded(why: EndOfStream): void {
+    if (why === "ended") this.serverEnded();
+    else this.store.dispatch({ type: "halted", why });
+  }
+
+  private serverEnded(): void {
+    if (this.over) return;
+    this.source?.stop();
+    this.source = null;
+    this.media.stop();
+    this.store.dispatch({ type: "ending" });
+    this.expectSummary(SUMMARY_EVENT_MS);
+  }
+
+  private expectSummary(withinMs: number): void {
+    if (this.over) return;
+    this.cancelSummary?.();
+    this.cancelSummary = this.clock.after(withinMs, () => void this.collectSummary());
+  }
+
+  private async collectSummary(): Promise<void> {
+    if (this.collecting) return;
+    this.collecting = true;
+    const backoff = new Backoff(Math.random);
+    while (!this.over) {
+      let waitMs: number;
+      try {
+        const answer = await fetchSummary(this.saved.session.summary_url, this.saved.session.session_token);
+        if ("summary" in answer) {
+          this.store.dispatch({ type: "summary", summary: answer.summary });
+          this.dispose();
+          return;
+        }
+        waitMs = answer.retryAfterS * 1000;
+      } catch (error) {
+        if (!(error instanceof RequestError) || !error.retryable) {
+          this.store.dispatch({ type: "trouble", trouble: trouble(error) });
+          break;
+        }
+        waitMs = Math.max(backoff.next(), (error.problem.retryAfterS ?? 0) * 1000);
+      }
+      await this.sleep(waitMs);
+    }
+    this.collecting = false;
+  }
+
+  /** A browser does not say why a handshake was refused; the same token over HTTP does. */
+  private async askWhy(): Promise<EndOfStream | null> {
+    try {
+      await fetchSummary(this.saved.session.summary_url, this.saved.session.session_token);
+      return null;
+    } catch (error) {
+      const status = error instanceof RequestError ? error.problem.status : 0;
+      if (status === 401) return "token";
+      return status === 403 ? "refused" : null;
+    }
+  }
+
+  private reportStats(): void {
+    this.cancelStats = this.clock.after(STATS_INTERVAL_MS, () => {
+      this.reportStats();
+      void this.media.stats().then((stats) => {
+        if (stats && Object.keys(stats).length > 0) this.stream.sendIfOpen({ type: "stats", ...stats });
+      });
+    });
+  }
+
+  private sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.after(ms, resolve);
+    });
+  }
+}
+
+/** An error of the session kit as something to show. Anything else is a fault of this page: let it be seen. */
+export function trouble(error: unknown): { kind: "request"; problem: RequestError["problem"] } {
+  if (error instanceof RequestError) return { kind: "request", problem: error.problem };
+  throw error;
+}

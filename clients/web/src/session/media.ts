@@ -1,0 +1,162 @@
+/**
+ * The sound's way to the ingest: one WHIP resource after another until the visit ends.
+ *
+ * A session outlives its peer connection: a fresh one under the same session continues the same timeline.
+ */
+
+import { Backoff } from "./backoff";
+import type { Clock } from "./clock";
+import { RequestError } from "./problem";
+import type { LinkStats } from "./protocol";
+import type { WhipOptions, WhipPublisher } from "./whip";
+
+/** `blocked`: the gateway answers but the sound does not get through. */
+export type MediaLinkState = "off" | "connecting" | "connected" | "lost" | "blocked";
+
+/** `disconnected` heals by itself after a short hole in the radio; past this a new connection is quicker. */
+const DISCONNECTED_MS = 4_000;
+
+/** From the answer to the first contact. ICE and DTLS take 4 round trips: 6 s on the slowest link that works. */
+const CONNECT_MS = 10_000;
+
+/** The part of WhipPublisher that is used. */
+export type Publisher = Pick<WhipPublisher, "publish" | "setMaxBitrate" | "stats" | "close">;
+
+export interface MediaOptions {
+  createPublisher: (wiring: Pick<WhipOptions, "track" | "maxBitrate" | "onConnection">) => Publisher;
+  clock: Clock;
+  random: () => number;
+  onState: (state: MediaLinkState) => void;
+  /** The gateway refused the offer for good. */
+  onRefused: (error: RequestError) => void;
+}
+
+export class MediaLink {
+  private publisher: Publisher | null = null;
+  private track: MediaStreamTrack | null = null;
+  private state: MediaLinkState = "off";
+  private everConnected = false;
+  private readonly backoff: Backoff;
+  private cancelTimer: (() => void) | null = null;
+  private retryPending = false;
+
+  constructor(
+    private readonly options: MediaOptions,
+    private maxBitrate: number,
+  ) {
+    this.backoff = new Backoff(options.random);
+  }
+
+  /** Send this track from now on, in place of any other. */
+  start(track: MediaStreamTrack): void {
+    this.stop();
+    this.track = track;
+    this.backoff.reset();
+    this.setState("connecting");
+    this.schedule();
+  }
+
+  /** Stop sending at once. */
+  stop(): void {
+    this.track = null;
+    this.cancel();
+    this.discard();
+    this.setState("off");
+  }
+
+  /** The network is back: try at once. */
+  wake(): void {
+    if (!this.retryPending) return;
+    this.backoff.reset();
+    this.schedule();
+  }
+
+  setMaxBitrate(bitsPerSecond: number): void {
+    this.maxBitrate = bitsPerSecond;
+    // A connection that is closing refuses; the next one starts with the new figure anyway.
+    void this.publisher?.setMaxBitrate(bitsPerSecond).catch(() => undefined);
+  }
+
+  async stats(): Promise<LinkStats | null> {
+    return this.state === "connected" && this.publisher ? this.publisher.stats() : null;
+  }
+
+  private setState(state: MediaLinkState): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.options.onState(state);
+  }
+
+  private cancel(): void {
+    this.cancelTimer?.();
+    this.cancelTimer = null;
+    this.retryPending = false;
+  }
+
+  private discard(): void {
+    void this.publisher?.close();
+    this.publisher = null;
+  }
+
+  private schedule(afterMs = this.backoff.next()): void {
+    this.cancel();
+    this.retryPending = true;
+    this.cancelTimer = this.options.clock.after(afterMs, () => {
+      this.cancel();
+      void this.connect();
+    });
+  }
+
+  private async connect(): Promise<void> {
+    if (!this.track) return;
+    this.discard();
+    const publisher = this.options.createPublisher({
+      track: this.track,
+      maxBitrate: this.maxBitrate,
+      onConnection: (state) => {
+        if (publisher === this.publisher) this.onConnection(state);
+      },
+    });
+    this.publisher = publisher;
+    try {
+      await publisher.publish();
+    } catch (error) {
+      if (publisher === this.publisher) this.onFailure(error);
+      return;
+    }
+    if (publisher !== this.publisher || this.state === "connected") return;
+    this.cancel();
+    this.cancelTimer = this.options.clock.after(CONNECT_MS, () => {
+      this.setState(this.everConnected ? "lost" : "blocked");
+      this.schedule();
+    });
+  }
+
+  private onFailure(error: unknown): void {
+    this.discard();
+    if (error instanceof RequestError && !error.retryable) {
+      this.cancel();
+      this.setState("lost");
+      this.options.onRefused(error);
+      return;
+    }
+    this.setState("lost");
+    const wait = error instanceof RequestError ? error.problem.retryAfterS : null;
+    this.schedule(wait === null ? this.backoff.next() : wait * 1000);
+  }
+
+  private onConnection(state: RTCPeerConnectionState): void {
+    if (state === "connected") {
+      this.cancel();
+      this.backoff.reset();
+      this.everConnected = true;
+      this.setState("connected");
+    } else if (state === "failed") {
+      this.setState(this.everConnected ? "lost" : "blocked");
+      this.schedule();
+    } else if (state === "disconnected") {
+      this.setState("lost");
+      this.schedule(DISCONNECTED_MS);
+    }
+  }
+}

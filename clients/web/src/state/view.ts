@@ -1,0 +1,147 @@
+/** Everything the screen shows, as data. The reducer beside it is the only thing that makes a new one. */
+
+import type { FileFault } from "../session/audio_file";
+import type { EndOfStream, LinkState } from "../session/events";
+import type { MediaLinkState } from "../session/media";
+import type { MicrophoneFault } from "../session/microphone";
+import type { Problem } from "../session/problem";
+import type {
+  CueEvent,
+  FinalEvent,
+  GapEvent,
+  MediaState,
+  MetricsEvent,
+  PartialEvent,
+  Recogniser,
+  ServerEvent,
+  Stage,
+  Summary,
+} from "../session/protocol";
+
+/** Something that stands in the way, and that the user has to know. */
+export type Trouble =
+  | { kind: "request"; problem: Problem }
+  | { kind: "microphone"; fault: MicrophoneFault }
+  | { kind: "file"; fault: FileFault };
+
+export type SourceState =
+  /** No sound is taken: none was agreed to, or the page was reloaded. */
+  | "off"
+  | "opening"
+  | "on"
+  /** The system has silenced the microphone, as in an incoming call. */
+  | "muted"
+  /** Unplugged or taken away. */
+  | "lost"
+  /** The file has played to its end. */
+  | "finished";
+
+export interface ShownCue {
+  event: CueEvent;
+  /** Monotonic milliseconds of this page. */
+  shownAt: number;
+  expiresAt: number;
+}
+
+export interface Visit {
+  recogniser: Recogniser;
+  consentText: string;
+  /** Whether the customer agreed; without it there is a checklist and no sound. */
+  listening: boolean;
+  /** Wall clock, milliseconds since 1970. */
+  startedAt: number;
+  /** The page was reloaded: going on needs a click, since browsers tie the microphone to one. */
+  restored: boolean;
+  source: { kind: "microphone" | "file"; name: string } | null;
+  sourceState: SourceState;
+  link: LinkState;
+  audio: MediaLinkState;
+  media: MediaState;
+  degraded: string | null;
+  paused: boolean;
+  ending: boolean;
+  /** The stream of events is over, and not by the visit's end. */
+  halted: EndOfStream | null;
+  finals: FinalEvent[];
+  gaps: GapEvent[];
+  partial: PartialEvent | null;
+  cue: ShownCue | null;
+  stages: Stage[];
+  ticked: string[];
+  metrics: MetricsEvent | null;
+  /** Session clock minus this page's monotonic clock, in seconds; null before the first sound. */
+  clockOffsetS: number | null;
+  summary: Summary | null;
+  /** Messages that did not fit the protocol. */
+  rejected: number;
+}
+
+export interface ViewState {
+  screen: "start" | "visit" | "summary";
+  /** What is being waited for on the start screen. */
+  busy: "microphone" | "file" | "session" | null;
+  needsToken: boolean;
+  trouble: Trouble | null;
+  visit: Visit | null;
+}
+
+export type Action =
+  | { type: "busy"; with: ViewState["busy"] }
+  | { type: "trouble"; trouble: Trouble | null }
+  | { type: "token-needed"; needed: boolean }
+  | { type: "visit-opened"; visit: Visit }
+  | { type: "server"; event: ServerEvent; now: number }
+  | { type: "rejected" }
+  | { type: "link"; state: LinkState }
+  | { type: "audio"; state: MediaLinkState }
+  | { type: "source"; source: Visit["source"]; state: SourceState }
+  | { type: "source-state"; state: SourceState }
+  | { type: "paused"; paused: boolean }
+  | { type: "cue-closed"; cueId: string }
+  | { type: "ticked"; stage: string; done: boolean }
+  | { type: "ending" }
+  | { type: "halted"; why: EndOfStream | null }
+  | { type: "summary"; summary: Summary }
+  | { type: "closed" };
+
+export const START: ViewState = {
+  screen: "start",
+  busy: null,
+  needsToken: false,
+  trouble: null,
+  visit: null,
+};
+
+/** A visit that has just been opened. */
+export function openedVisit(
+  facts: Pick<
+    Visit,
+    "recogniser" | "consentText" | "listening" | "startedAt" | "restored" | "source" | "ticked"
+  >,
+): Visit {
+  return {
+    ...facts,
+    sourceState: "off",
+    link: "connecting",
+    audio: "off",
+    media: "created",
+    degraded: null,
+    paused: false,
+    ending: false,
+    halted: null,
+    finals: [],
+    gaps: [],
+    partial: null,
+    cue: null,
+    stages: [],
+    metrics: null,
+    clockOffsetS: null,
+    summary: null,
+    rejected: 0,
+  };
+}
+
+/** Seconds on the session's clock, as well as this page can know it. */
+export function sessionTime(visit: Visit, now: number): number {
+  return visit.clockOffsetS === null ? 0 : Math.max(0, visit.clockOffsetS + now / 1000);
+}

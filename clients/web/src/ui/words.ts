@@ -1,0 +1,82 @@
+/** Small pure translations from data to what is read. */
+
+import type { Visit } from "../state/view";
+
+/** The one state that matters most to the person who looks; a key of `text.state`. */
+export type StateKey =
+  | "created"
+  | "connecting"
+  | "live"
+  | "paused"
+  | "suspended"
+  | "ended"
+  | "ending"
+  | "reconnecting"
+  | "stopped"
+  | "checklist"
+  | "waiting";
+
+export function stateKey(visit: Visit): StateKey {
+  if (visit.halted) return "stopped";
+  if (visit.ending) return "ending";
+  if (visit.link === "lost") return "reconnecting";
+  if (!visit.listening) return "checklist";
+  if (visit.paused) return "paused";
+  if (visit.sourceState === "off" || visit.sourceState === "lost") return "waiting";
+  if (visit.audio === "connecting" || visit.audio === "off" || visit.link === "connecting")
+    return "connecting";
+  if (visit.audio === "lost" || visit.audio === "blocked") return "reconnecting";
+  return visit.media;
+}
+
+export type SourceKey =
+  | "on"
+  | "paused"
+  | "opening"
+  | "muted"
+  | "lost"
+  | "off"
+  | "file"
+  | "filePaused"
+  | "finished"
+  | "none";
+
+export function sourceKey(visit: Visit): SourceKey {
+  if (!visit.listening) return "none";
+  const isFile = visit.source?.kind === "file";
+  if (visit.sourceState !== "on") return visit.sourceState;
+  if (visit.paused) return isFile ? "filePaused" : "paused";
+  return isFile ? "file" : "on";
+}
+
+/** `no_space` → `No space`. Ids are the only name that the summary gives an objection. */
+export function readable(id: string): string {
+  const words = id.replace(/[_-]+/g, " ").trim();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** 125 → `2:05`. */
+export function clockTime(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = String(whole % 60).padStart(2, "0");
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+/** Shorter holes are hidden by concealment, and nobody misses a word. */
+const GAP_SHOWN_S = 0.3;
+
+export type TranscriptLine =
+  | { kind: "final"; final: Visit["finals"][number] }
+  | { kind: "gap"; gap: Visit["gaps"][number] };
+
+/** Finals and the holes between them, in the order they were spoken. */
+export function transcriptLines(finals: Visit["finals"], gaps: Visit["gaps"]): TranscriptLine[] {
+  const lines: TranscriptLine[] = [
+    ...finals.map((final) => ({ kind: "final" as const, final })),
+    ...gaps.filter((gap) => gap.duration >= GAP_SHOWN_S).map((gap) => ({ kind: "gap" as const, gap })),
+  ];
+  const start = (line: TranscriptLine) => (line.kind === "final" ? line.final.start : line.gap.start);
+  return lines.sort((a, b) => start(a) - start(b));
+}
