@@ -1,1 +1,1 @@
-"""Placeholder until the package is written."""
+"""The `fieldcoach` command: local stack, a phone in Python, benchmarks. A client of the public surface."""

@@ -1,0 +1,186 @@
+"""The `fieldcoach` command: its options, and how it ends.
+
+Status 0: done. 1: it failed, with the reason on standard error. 2: wrong usage. 130 or 143: interrupted.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from fieldcoach.common.errors import FieldCoachError
+
+from .project import project_root
+
+app = typer.Typer(
+    help="FieldCoach on this machine: the local stack, a phone in Python, benchmarks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+T = TypeVar("T")
+
+RunDir = Annotated[
+    Path | None,
+    typer.Option("--run-dir", envvar="FIELDCOACH_RUN_DIR", help="Where the stack leaves its state (.run)"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept a self-signed certificate")]
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65_535, help="0 takes a free one")] = 8080,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print the services' logs")] = False,
+    otlp: Annotated[str, typer.Option(help="Export traces and metrics to this OTLP/HTTP endpoint")] = "",
+    run_dir: RunDir = None,
+) -> None:
+    """Start the whole system and keep it running until Ctrl-C."""
+    from .commands.up import up as work
+    from .stack import StackOptions
+
+    with reported(interrupt_is_success=True):
+        options = StackOptions(project_root(), _run_dir(run_dir), port, otlp)
+        run(work(options, as_json, verbose))
+
+
+@app.command()
+def demo(
+    audio: Annotated[Path | None, typer.Option(help="Another recording than biscuits-no-space")] = None,
+) -> None:
+    """Start everything, play a recorded visit into it, show it live, stop."""
+    from .commands.demo import demo as work
+
+    with reported():
+        run(work(project_root(), audio))
+
+
+@app.command()
+def visit(
+    audio: Annotated[Path, typer.Option(help="A recording: flac, wav, ogg, mp3, ...")],
+    gateway: Annotated[str | None, typer.Option(help="Its address; default: the running stack")] = None,
+    token: Annotated[
+        str | None, typer.Option(help="User token; else FIELDCOACH_TOKEN, else the stack's")
+    ] = None,
+    as_json: AsJson = False,
+    playbook: Annotated[str | None, typer.Option(help="Its id; default: the gateway's")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="Spoken language; may be given again")] = None,
+    profile: Annotated[str | None, typer.Option(help="Stay on one rung, L0 to L4")] = None,
+    bitrate: Annotated[int | None, typer.Option(help="Stay at this payload bitrate, bit/s")] = None,
+    ptime: Annotated[int | None, typer.Option(help="Stay at this packet time, ms")] = None,
+    insecure: Insecure = False,
+    run_dir: RunDir = None,
+) -> None:
+    """Be a phone: send a recording over WebRTC in real time and print what comes back."""
+    from .commands.visit import VisitRequest
+    from .commands.visit import visit as work
+    from .phone.profile import chosen_profile
+
+    with reported():
+        request = VisitRequest(
+            audio=audio,
+            run_dir=_run_dir(run_dir),
+            gateway=gateway,
+            token=token,
+            playbook=playbook,
+            languages=tuple(language or ()),
+            profile=chosen_profile(profile, bitrate, ptime),
+            insecure=insecure,
+            as_json=as_json,
+        )
+        run(work(request))
+
+
+@app.command()
+def token(
+    url: Annotated[str | None, typer.Option(help="Ask this development gateway instead")] = None,
+    ttl: Annotated[
+        int, typer.Option(min=1, help="Seconds that it is valid; with --url the gateway decides")
+    ] = 3_600,
+    insecure: Insecure = False,
+    run_dir: RunDir = None,
+) -> None:
+    """Print a development user token for the running stack."""
+    from .commands.token import token as work
+
+    with reported():
+        print(run(work(_run_dir(run_dir), url, ttl, insecure)))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="Which one: visit")],
+    quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
+    visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
+) -> None:
+    """Measure, and report by name."""
+    from .bench.run import BenchOptions, run_bench
+
+    with reported():
+        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits)))
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="fieldcoach")
+
+
+class reported:  # noqa: N801 - used as a statement
+    """Turns our errors into a message and status 1; everything else is a bug and shows its traceback."""
+
+    def __init__(self, interrupt_is_success: bool = False) -> None:
+        self._interrupt_is_success = interrupt_is_success
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FieldCoachError):
+            print(f"fieldcoach: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        if isinstance(error, _Interrupted):
+            raise typer.Exit(0 if self._interrupt_is_success else 128 + error.number) from None
+
+
+class _Interrupted(Exception):
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; SIGINT and SIGTERM cancel the work, so that everything it started is stopped."""
+    return asyncio.run(_signalled(work))
+
+
+async def _signalled(work: Coroutine[Any, Any, T]) -> T:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    received: list[int] = []
+
+    def interrupt(number: int) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if received:
+            raise _Interrupted(received[0]) from None
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _run_dir(chosen: Path | None) -> Path:
+    return chosen if chosen is not None else project_root() / ".run"

@@ -1,0 +1,1 @@
+"""What each `fieldcoach` command does; `cli.py` declares their options."""

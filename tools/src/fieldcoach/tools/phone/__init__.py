@@ -1,0 +1,1 @@
+"""A phone in Python: a client of the public surface only."""

@@ -1,0 +1,75 @@
+"""The media connection: one audio track out, by WHIP."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+
+from ..errors import MediaFailed
+from .track import OpusTrack
+
+
+class MediaConnection:
+    """A peer connection that only sends. `lost` is set when it fails after having been up."""
+
+    def __init__(self, track: OpusTrack, ice_servers: Sequence[Mapping[str, Any]]) -> None:
+        # an empty list, not None: aiortc's default is a public STUN server
+        servers = [
+            RTCIceServer(
+                urls=server["urls"], username=server.get("username"), credential=server.get("credential")
+            )
+            for server in ice_servers
+        ]
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self.lost = asyncio.Event()
+        transceiver = self._peer.addTransceiver(track, direction="sendonly")
+        transceiver.setCodecPreferences(
+            [
+                codec
+                for codec in RTCRtpSender.getCapabilities("audio").codecs
+                if codec.mimeType == "audio/opus"
+            ]
+        )
+        self._sender = transceiver.sender
+        self._peer.on("connectionstatechange", self._note_state)
+
+    @property
+    def state(self) -> str:
+        """`new connecting connected failed closed`."""
+        return self._peer.connectionState
+
+    async def offer(self) -> str:
+        """The SDP offer with all candidates in it."""
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        return self._peer.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer; the connection is made in the background.
+
+        Raises:
+            MediaFailed: not an answer to our offer.
+        """
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        except Exception as error:  # aiortc's parser raises six unrelated classes
+            raise MediaFailed(f"the SDP answer can't be used: {type(error).__name__}: {error}") from error
+
+    async def figures(self) -> dict[str, float]:
+        """Packets and bytes sent, and the round trip in ms once the far side has reported one."""
+        found: dict[str, float] = {}
+        for report in (await self._sender.getStats()).values():
+            if report.type == "outbound-rtp":
+                found["packets_sent"] = report.packetsSent
+                found["bytes_sent"] = report.bytesSent
+            elif report.type == "remote-inbound-rtp" and report.roundTripTime is not None:
+                found["rtt_ms"] = round(report.roundTripTime * 1e3, 1)
+        return found
+
+    async def close(self) -> None:
+        """Say goodbye and free the sockets."""
+        await self._peer.close()
+
+    def _note_state(self) -> None:
+        if self._peer.connectionState in ("failed", "closed"):
+            self.lost.set()

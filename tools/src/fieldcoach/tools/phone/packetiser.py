@@ -1,0 +1,109 @@
+"""PCM in, Opus packets with their moments out: what a browser's sender does, without its clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fieldcoach.common.audio import SAMPLE_RATE
+from fieldcoach.common.opus import FrameMs, OpusEncoder, is_dtx
+
+from .profile import SendProfile
+
+RTP_CLOCK = 48_000
+"""RFC 7587 section 4.1: the RTP clock of Opus is 48 kHz whatever the codec's bandwidth."""
+_TICKS = RTP_CLOCK // SAMPLE_RATE
+
+
+class Encoder(Protocol):
+    """What the packetiser needs of an Opus encoder."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """One packet from one frame."""
+
+    def set_bitrate(self, bits_per_second: int) -> None:
+        """Bitrate from the next frame on."""
+
+    def set_frame_ms(self, frame_ms: FrameMs) -> None:
+        """Packet time from the next frame on."""
+
+
+EncoderFactory = Callable[[SendProfile], Encoder]
+
+
+def opus_encoder(profile: SendProfile) -> Encoder:
+    """Libopus as a phone sets it."""
+    return OpusEncoder(
+        sample_rate=SAMPLE_RATE,
+        bitrate=profile.max_bitrate,
+        frame_ms=profile.ptime_ms,
+        dtx=profile.dtx,
+        fec=profile.fec,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingPacket:
+    """One RTP payload. `due` is in seconds after the first sample was captured."""
+
+    due: float
+    timestamp: int
+    payload: bytes
+
+
+class Packetiser:
+    """Cuts 16 kHz mono s16 PCM into packets of the profile's packet time.
+
+    A packet is due when its last sample has been captured, as from a microphone. In DTX libopus answers
+    with packets of at most two bytes, and every 400 ms with a real one; like libwebrtc's sender we send the
+    first of such a run, so that the far side knows, and leave out the rest. The timestamp goes on counting,
+    so the far side sees a jump of the timestamp without a hole in the sequence numbers.
+    """
+
+    def __init__(
+        self, pcm: bytes, profile: SendProfile, encoder_factory: EncoderFactory = opus_encoder
+    ) -> None:
+        self._pcm = pcm
+        self._profile = profile
+        self._factory = encoder_factory
+        self._encoder = encoder_factory(profile)
+        self._position = 0  # in samples
+        self._in_dtx = False
+        self.sent = 0
+        self.silent = 0
+        self.payload_bytes = 0
+
+    @property
+    def profile(self) -> SendProfile:
+        """What is sent now."""
+        return self._profile
+
+    @property
+    def position_s(self) -> float:
+        """How much audio has been taken, in seconds."""
+        return self._position / SAMPLE_RATE
+
+    def set_profile(self, profile: SendProfile) -> None:
+        """Change over from the next packet on."""
+        if (profile.fec, profile.dtx) != (self._profile.fec, self._profile.dtx):
+            self._encoder = self._factory(profile)
+        else:
+            self._encoder.set_bitrate(profile.max_bitrate)
+            self._encoder.set_frame_ms(profile.ptime_ms)
+        self._profile = profile
+
+    def next(self) -> OutgoingPacket | None:
+        """The next packet to send; None when the audio has ended."""
+        while 2 * self._position < len(self._pcm):
+            samples = SAMPLE_RATE * self._profile.ptime_ms // 1_000
+            begin = self._position
+            frame = self._pcm[2 * begin : 2 * (begin + samples)].ljust(2 * samples, b"\0")
+            payload = self._encoder.encode(frame)
+            self._position = begin + samples
+            if is_dtx(payload) and self._in_dtx:
+                self.silent += 1
+                continue
+            self._in_dtx = is_dtx(payload)
+            self.sent += 1
+            self.payload_bytes += len(payload)
+            return OutgoingPacket(self._position / SAMPLE_RATE, begin * _TICKS, payload)
+        return None

@@ -1,0 +1,72 @@
+"""The sender's track: packets at their moments, on absolute deadlines so that delays never add up."""
+
+import asyncio
+import fractions
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av.packet import Packet
+
+from .packetiser import RTP_CLOCK, Packetiser
+
+_TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class OpusTrack(MediaStreamTrack):
+    """Gives aiortc's sender pre-encoded packets: it takes their pts as RTP timestamp and numbers them itself.
+
+    The sender asks for the first packet when the transport is up: at that moment the microphone opens, and
+    `started` is set.
+    """
+
+    kind = "audio"
+
+    def __init__(
+        self, packetiser: Packetiser, clock: Clock = time.monotonic, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        super().__init__()
+        self.packetiser = packetiser
+        self.started = asyncio.Event()
+        self.finished = asyncio.Event()
+        self.started_at = 0.0
+        """When the first sample was captured, on the track's clock."""
+        self.latest_s = 0.0
+        """The worst delay of a packet behind its moment: how busy this machine is."""
+        self._clock = clock
+        self._sleep = sleep
+        self._closed = asyncio.Event()
+
+    async def recv(self) -> "Packet[Any]":
+        """The next packet, not before its moment. At the end of the audio it waits until it is stopped."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        if not self.started.is_set():
+            self.started_at = self._clock()
+            self.started.set()
+        packet = self.packetiser.next()
+        if packet is None:
+            await self._until(self.packetiser.position_s)  # the end may lie in silence that is not sent
+            self.finished.set()
+            await self._closed.wait()
+            raise MediaStreamError
+        await self._until(packet.due)
+        self.latest_s = max(self.latest_s, self._clock() - self.started_at - packet.due)
+        outgoing = Packet(packet.payload)
+        outgoing.pts = packet.timestamp
+        outgoing.time_base = _TIME_BASE
+        return outgoing
+
+    async def _until(self, due: float) -> None:
+        wait = self.started_at + due - self._clock()
+        if wait > 0:
+            await self._sleep(wait)
+
+    def stop(self) -> None:
+        """End the track; a sender that waits for the next packet is let go."""
+        self._closed.set()
+        super().stop()

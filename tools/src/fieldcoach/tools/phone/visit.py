@@ -1,0 +1,310 @@
+"""One visit: session, events, media, the audio in real time, the end, the summary."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from ..errors import EventsClosed, GatewayUnreachable, MediaFailed, SummaryMissing, ToolError, VisitError
+from .api import GatewayApi
+from .channel import EventChannel
+from .clocks import WallClock
+from .media import MediaConnection
+from .packetiser import Packetiser
+from .profile import SendProfile
+from .stages import StageTable, cue_times, final_times
+from .track import OpusTrack
+
+TRAILING_SILENCE_S = 1.2
+"""A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
+CONNECT_TIMEOUT_S = 10.0
+"""After this a user has given up; the promise is a clear error within 10 s."""
+SUMMARY_TIMEOUT_S = 20.0
+"""The last final, then the summary; with an LLM it has its own budget, so the wait is generous."""
+LINGER_S = 2.0
+"""After the summary, for the last state and the server's close."""
+STATS_PAUSE_S = 5.0
+CONSENT_VERSION = "2026-11"
+
+_WHY_NO_MEDIA = (
+    "UDP between this machine and the ingest may be blocked,"
+    " or MEDIA_HOSTS of the ingest names an address that can't be reached from here"
+)
+
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Who wants to see the visit as it happens. Times are monotonic seconds."""
+
+    def session(self, answer: dict[str, Any]) -> None:
+        """The session was created; the answer of `POST /v1/sessions`."""
+
+    def audio_started(self, now: float) -> None:
+        """The first sample was captured."""
+
+    def event(self, event: dict[str, Any], now: float) -> None:
+        """An event came."""
+
+
+class Silent:
+    """A listener that does not care."""
+
+    def session(self, answer: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def audio_started(self, now: float) -> None:
+        """Nothing."""
+
+    def event(self, event: dict[str, Any], now: float) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitPlan:
+    """What to play to whom. `profile` None follows the server."""
+
+    gateway: str
+    token: str
+    pcm: bytes = field(repr=False)
+    playbook: str | None = None
+    languages: tuple[str, ...] = ()
+    profile: SendProfile | None = None
+    insecure: bool = False
+
+
+@dataclass(slots=True)
+class VisitResult:
+    """What a visit gave. `events` are (seconds since the first sample, event); in memory only."""
+
+    session: str
+    asr: dict[str, Any]
+    events: list[tuple[float, dict[str, Any]]]
+    summary: dict[str, Any]
+    stages: StageTable
+    audio_started_at: float
+    """Wall-clock milliseconds of the first sample, on the server's clock."""
+    rtt_ms: float | None
+    packets_sent: int
+    payload_bytes: int
+    worst_send_delay_ms: float
+    reconnects: int
+
+
+class Visit:
+    """Plays one recording as a phone would. Run it once."""
+
+    def __init__(self, plan: VisitPlan, listener: Listener | None = None) -> None:
+        self._plan = plan
+        self._listener = listener or Silent()
+        self._wall = WallClock()
+        self._received: list[tuple[float, dict[str, Any]]] = []
+        self._summary: asyncio.Future[dict[str, Any]] | None = None
+        self._packetiser: Packetiser | None = None
+        self._channel: EventChannel | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> VisitResult:
+        """The whole visit, in real time.
+
+        Raises:
+            VisitError: which step failed, and what to do.
+        """
+        self._summary = asyncio.get_running_loop().create_future()
+        async with GatewayApi(self._plan.gateway, self._plan.insecure) as api:
+            session = await api.create_session(self._plan.token, self._request())
+            self._listener.session(session)
+            channel = EventChannel(
+                api, session["events_url"], session["session_token"], self._receive, self._wall
+            )
+            self._channel = channel
+            listening = asyncio.create_task(channel.run())
+            track = OpusTrack(self._make_packetiser(session))
+            media = MediaConnection(track, session.get("ice_servers") or [])
+            is_ended = False
+            try:
+                await self._connect(api, session, channel, listening, track, media)
+                await self._send_audio(listening, track, media, channel)
+                is_ended = True
+                await api.end_session(session["end_url"], channel.token)
+                summary = await self._wait_for_summary(api, session, channel, listening)
+                await asyncio.wait({listening}, timeout=LINGER_S)
+                return self._result(session, summary, channel, track)
+            finally:
+                for task in (*self._tasks, listening):
+                    task.cancel()
+                await asyncio.gather(*self._tasks, listening, return_exceptions=True)
+                track.stop()
+                await media.close()
+                if not is_ended:
+                    with contextlib.suppress(
+                        ToolError
+                    ):  # the visit has failed already; leave no session behind
+                        await api.end_session(session["end_url"], channel.token)
+
+    def _request(self) -> dict[str, Any]:
+        language = self._plan.languages[0] if self._plan.languages else "en"
+        request: dict[str, Any] = {
+            "consent": {"given": True, "language": language, "version": CONSENT_VERSION}
+        }
+        if self._plan.playbook:
+            request["playbook"] = self._plan.playbook
+        if self._plan.languages:
+            request["languages"] = list(self._plan.languages)
+        return request
+
+    def _make_packetiser(self, session: dict[str, Any]) -> Packetiser:
+        profile = self._plan.profile or SendProfile.from_fields(session.get("profile") or {})
+        silence = bytes(2 * int(16_000 * TRAILING_SILENCE_S))
+        self._packetiser = Packetiser(self._plan.pcm + silence, profile)
+        return self._packetiser
+
+    async def _connect(
+        self,
+        api: GatewayApi,
+        session: dict[str, Any],
+        channel: EventChannel,
+        listening: asyncio.Task[None],
+        track: OpusTrack,
+        media: MediaConnection,
+    ) -> None:
+        await self._while_listening(
+            channel.connected.wait(),
+            listening,
+            CONNECT_TIMEOUT_S,
+            GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
+        )
+        answer, _ = await api.offer(session["whip_url"], channel.token, await media.offer())
+        await media.accept(answer)
+        await self._while_listening(
+            _first(track.started, media.lost),
+            listening,
+            CONNECT_TIMEOUT_S,
+            MediaFailed(f"no media connection within {CONNECT_TIMEOUT_S:.0f} s; {_WHY_NO_MEDIA}"),
+        )
+        if media.lost.is_set():
+            raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
+        self._listener.audio_started(track.started_at)
+
+    async def _send_audio(
+        self,
+        listening: asyncio.Task[None],
+        track: OpusTrack,
+        media: MediaConnection,
+        channel: EventChannel,
+    ) -> None:
+        self._spawn(self._report_stats(media, channel))
+        await self._while_listening(_first(track.finished, media.lost), listening, None, None)
+        if not track.finished.is_set():
+            played = time.monotonic() - track.started_at
+            raise MediaFailed(f"the media connection was lost after {played:.1f} s of audio")
+
+    async def _report_stats(self, media: MediaConnection, channel: EventChannel) -> None:
+        while True:
+            await asyncio.sleep(STATS_PAUSE_S)
+            await channel.send({"type": "stats", **await media.figures()})
+
+    async def _wait_for_summary(
+        self,
+        api: GatewayApi,
+        session: dict[str, Any],
+        channel: EventChannel,
+        listening: asyncio.Task[None],
+    ) -> dict[str, Any]:
+        assert self._summary is not None
+        awaited: set[asyncio.Future[Any]] = {self._summary, listening}
+        await asyncio.wait(awaited, timeout=SUMMARY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if self._summary.done():
+            return self._summary.result()
+        # the channel is gone or silent: the summary can still be asked for
+        summary = await api.summary(session["summary_url"], channel.token)
+        if summary is None:
+            raise SummaryMissing(
+                f"no summary within {SUMMARY_TIMEOUT_S:.0f} s after the end of the visit;"
+                " look at the coach's log (`fieldcoach up --verbose`)"
+            )
+        event = {"type": "summary", **summary}
+        self._receive(event)
+        return event
+
+    async def _while_listening(
+        self,
+        wanted: Awaitable[T],
+        listening: asyncio.Task[None],
+        limit_s: float | None,
+        too_late: VisitError | None,
+    ) -> T:
+        """Wait for `wanted`; fail with `too_late` at the limit, and at once when the events channel ends."""
+        task = asyncio.ensure_future(wanted)
+        try:
+            await asyncio.wait({task, listening}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            if listening.done():
+                listening.result()
+                raise EventsClosed("the server ended the session before the audio was through")
+            assert too_late is not None
+            raise too_late
+        finally:
+            task.cancel()
+
+    def _receive(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        self._received.append((now, event))
+        self._listener.event(event, now)
+        match event.get("type"):
+            case "profile" if self._plan.profile is None and self._packetiser is not None:
+                self._packetiser.set_profile(SendProfile.from_fields(event))
+            case "cue" if self._channel is not None:
+                assert self._channel is not None
+                acknowledgement = {
+                    "type": "ack",
+                    "cue_id": event.get("cue_id"),
+                    "action": "shown",
+                    "at": self._channel.offset.to_server(self._wall.at(now)),
+                }
+                self._spawn(self._channel.send(acknowledgement))
+            case "summary" if self._summary is not None and not self._summary.done():
+                self._summary.set_result(event)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _result(
+        self, session: dict[str, Any], summary: dict[str, Any], channel: EventChannel, track: OpusTrack
+    ) -> VisitResult:
+        started_at = channel.offset.to_server(self._wall.at(track.started_at))
+        table = StageTable()
+        for moment, event in self._received:
+            received_at = channel.offset.to_server(self._wall.at(moment))
+            if event.get("type") == "final" and (times := final_times(event, started_at, received_at)):
+                table.finals.append(times)
+            elif event.get("type") == "cue" and (times := cue_times(event, started_at, received_at)):
+                table.cues.append(times)
+        return VisitResult(
+            session=str(session["session_id"]),
+            asr=dict(session.get("asr") or {}),
+            events=[(moment - track.started_at, event) for moment, event in self._received],
+            summary=summary,
+            stages=table,
+            audio_started_at=started_at,
+            rtt_ms=channel.offset.rtt_ms,
+            packets_sent=track.packetiser.sent,
+            payload_bytes=track.packetiser.payload_bytes,
+            worst_send_delay_ms=track.latest_s * 1e3,
+            reconnects=channel.reconnects,
+        )
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
