@@ -1,8 +1,10 @@
 """Follow one session's durable events: live from the bus, what came before from the event stream."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from .bus import Bus
 from .errors import MessageRejected
@@ -28,6 +30,7 @@ class SessionFollower:
         self._subscriptions: list[Subscription] = []
         self._held: list[tuple[EventMessage, Headers]] | None = None
         self._forget: Callable[[], None] | None = None
+        self._stopped = False
 
     async def start(self) -> None:
         """Subscribe, then replay; live events wait until the replay is through."""
@@ -43,8 +46,9 @@ class SessionFollower:
             self._forget()
             self._forget = None
         subscriptions, self._subscriptions = self._subscriptions, []
+        self._stopped = True
         for subscription in subscriptions:
-            if self._bus.is_connected:
+            with suppress(NatsError):  # the connection is closing, and its subscriptions with it
                 await subscription.unsubscribe()
 
     async def _catch_up(self) -> None:
@@ -57,7 +61,7 @@ class SessionFollower:
                 self._pass(decode_event(payload), headers)
             except MessageRejected as rejected:
                 self._bus.faults.add(f"rejected-{rejected.reason}")
-        for event, headers in held:
+        for event, headers in held or ():  # None: a second reconnect's replay has passed them on
             self._pass(event, headers)
 
     def _receive(self, _subject: str, payload: bytes, headers: Headers) -> None:
@@ -70,5 +74,5 @@ class SessionFollower:
             self._pass(event, headers)
 
     def _pass(self, event: EventMessage, headers: Headers) -> None:
-        if self.position.advance(event):
+        if not self._stopped and self.position.advance(event):
             self._deliver(event, headers)
