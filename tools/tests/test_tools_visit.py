@@ -1,0 +1,223 @@
+"""The phone against a gateway that only pretends (`FakeGateway`), with a real peer connection."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from fieldcoach.tools.commands.visit import JsonView
+from fieldcoach.tools.errors import EventsClosed, GatewayUnreachable, MediaFailed, Refused, VisitError
+from fieldcoach.tools.phone import visit as visit_module
+from fieldcoach.tools.phone.visit import Visit, VisitPlan
+
+SPEECH = (b"\x00\x10\x00\xf0" * 8_000)[: 32_000 // 2]  # half a second of a square wave
+
+
+class FakeGateway:
+    """Answers as docs/protocol.md says; what it does wrong is switched on by the test."""
+
+    def __init__(self) -> None:
+        self.refuse_session: tuple[int, dict[str, Any]] | None = None
+        self.answers_media = True
+        self.drop_events_once = False
+        self.close_code: int | None = None
+        self.messages: list[dict[str, Any]] = []
+        self.resumed_after: list[str | None] = []
+        self.authorizations: list[str] = []
+        self.packets = 0
+        self.url = ""
+        self._socket: web.WebSocketResponse | None = None
+        self._peer: RTCPeerConnection | None = None
+        self._next = 0
+
+    async def start(self) -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/v1/sessions", self.create)
+        app.router.add_post("/v1/sessions/s/whip", self.whip)
+        app.router.add_get("/v1/sessions/s/events", self.events)
+        app.router.add_post("/v1/sessions/s/end", self.end)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return runner
+
+    async def stop(self) -> None:
+        if self._peer:
+            await self._peer.close()
+
+    async def create(self, request: web.Request) -> web.Response:
+        self.authorizations.append(request.headers["Authorization"])
+        if self.refuse_session:
+            status, problem = self.refuse_session
+            return web.json_response(problem, status=status, content_type="application/problem+json")
+        assert (await request.json())["consent"]["given"] is True
+        base = "/v1/sessions/s"
+        return web.json_response(
+            {
+                "session_id": "s",
+                "session_token": "first",
+                "whip_url": f"{base}/whip",
+                "events_url": f"{base}/events",
+                "end_url": f"{base}/end",
+                "summary_url": f"{base}/summary",
+                "ice_servers": [],
+                "profile": {"rung": "L1", "max_bitrate": 16_000, "ptime_ms": 40, "fec": True, "dtx": True},
+                "asr": {"engine": "fake", "model": "none"},
+            },
+            status=201,
+        )
+
+    async def whip(self, request: web.Request) -> web.Response:
+        offer = await request.text()
+        assert request.content_type == "application/sdp"
+        assert "opus/48000" in offer
+        assert "PCMU" not in offer
+        if self.answers_media:
+            self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._peer.setLocalDescription(await self._peer.createAnswer())
+            answer = self._peer.localDescription.sdp
+        else:
+            answer = "v=0\r\n"
+        return web.Response(
+            status=201, text=answer, content_type="application/sdp", headers={"Location": "/m"}
+        )
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        self.authorizations.append(request.headers["Authorization"])
+        self.resumed_after.append(request.query.get("after"))
+        socket = web.WebSocketResponse(protocols=("fieldcoach.events.v1",))
+        await socket.prepare(request)
+        assert socket.ws_protocol == "fieldcoach.events.v1"
+        self._socket = socket
+        if len(self.resumed_after) == 1:
+            await self.emit({"type": "state", "state": "created", "at": 0})
+            await socket.send_json({"type": "token", "session_token": "renewed", "expires_in": 900})
+        if self.drop_events_once and len(self.resumed_after) == 1:
+            await asyncio.sleep(0.3)
+            request.transport.abort()  # type: ignore[union-attr]  # connected, so there is one
+            return socket
+        async for message in socket:
+            if message.type is not WSMsgType.TEXT:
+                continue
+            said = json.loads(message.data)
+            self.messages.append(said)
+            if said["type"] == "ping":
+                await socket.send_json({"type": "pong", "t": said["t"], "server_at": said["t"] + 1_000})
+                if self.close_code is not None and sum(m["type"] == "ping" for m in self.messages) == 3:
+                    await socket.close(code=self.close_code)
+            if said["type"] == "ack":
+                self.acknowledged.set()
+        return socket
+
+    acknowledged: asyncio.Event
+
+    async def end(self, request: web.Request) -> web.Response:
+        self.authorizations.append(request.headers["Authorization"])
+        if self._peer and self._peer.getReceivers():
+            for report in (await self._peer.getReceivers()[0].getStats()).values():
+                if report.type == "inbound-rtp":
+                    self.packets = report.packetsReceived
+        if self._socket is not None and not self._socket.closed:
+            await self.emit({"type": "final", "start": 0.0, "end": 0.5, "text": "ten boxes", "timing": None})
+            await self.emit({"type": "cue", "cue_id": "c", "cue": "x", "text": "say it", "trigger": None})
+            await asyncio.wait_for(self.acknowledged.wait(), 5)
+            await self.emit({"type": "summary", "score": 40, "stages": [], "objections": [], "orders": []})
+            await self._socket.close(code=1000)
+        return web.json_response({"state": "ending"}, status=202)
+
+    async def emit(self, event: dict[str, Any]) -> None:
+        assert self._socket is not None
+        self._next += 1
+        await self._socket.send_json({**event, "session": "s", "id": f"i{self._next}"})
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[FakeGateway]:
+    fake = FakeGateway()
+    fake.acknowledged = asyncio.Event()
+    runner = await fake.start()
+    yield fake
+    await fake.stop()
+    await runner.cleanup()
+
+
+def plan(gateway: FakeGateway) -> VisitPlan:
+    return VisitPlan(gateway=gateway.url, token="user", pcm=SPEECH)
+
+
+async def test_a_whole_visit(gateway: FakeGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    result = await Visit(plan(gateway), JsonView()).run()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["type"] for line in lines] == ["state", "final", "cue", "summary"]
+    assert lines[0]["t"] < 0
+    assert 1.6 < lines[1]["t"] < 4
+    assert lines[1]["id"] == "i2"
+    assert result.summary["score"] == 40
+    # half a second of speech in packets of 40 ms, the hang-over before DTX, one packet that announces it
+    assert 13 <= result.packets_sent <= 25
+    assert gateway.packets == result.packets_sent
+    acknowledgements = [message for message in gateway.messages if message["type"] == "ack"]
+    assert [(ack["cue_id"], ack["action"]) for ack in acknowledgements] == [("c", "shown")]
+    assert result.rtt_ms is not None
+    assert result.rtt_ms < 200
+    assert gateway.authorizations == ["Bearer user", "Bearer first", "Bearer renewed"]
+
+
+async def test_the_events_channel_comes_back_after_the_last_event(gateway: FakeGateway) -> None:
+    gateway.drop_events_once = True
+    result = await Visit(plan(gateway)).run()
+    assert gateway.resumed_after == [None, "i1"]
+    assert result.reconnects == 1
+    assert result.summary["score"] == 40
+
+
+async def test_a_problem_is_told_with_its_field_and_its_fix(gateway: FakeGateway) -> None:
+    gateway.refuse_session = (
+        503,
+        {"title": "No capacity", "status": 503, "detail": "every worker is full", "fix": "try again in 5 s"},
+    )
+    with pytest.raises(
+        Refused, match="503 No capacity; detail: every worker is full; fix: try again"
+    ) as caught:
+        await Visit(plan(gateway)).run()
+    assert caught.value.retryable
+    gateway.refuse_session = (401, {"title": "Token expired", "status": 401})
+    with pytest.raises(Refused, match="POST /v1/sessions: 401 Token expired") as caught:
+        await Visit(plan(gateway)).run()
+    assert not caught.value.retryable
+
+
+async def test_media_that_never_come_are_told_in_time(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit_module, "CONNECT_TIMEOUT_S", 0.5)
+    gateway.answers_media = False
+    with pytest.raises(MediaFailed):
+        await Visit(plan(gateway)).run()
+
+
+@pytest.mark.parametrize(
+    ("code", "why"), [(4409, "another client"), (4401, "expired"), (4403, "not this token")]
+)
+async def test_a_channel_that_is_closed_for_good_ends_the_visit(
+    gateway: FakeGateway, code: int, why: str
+) -> None:
+    gateway.close_code = code
+    with pytest.raises(EventsClosed, match=why):
+        await Visit(plan(gateway)).run()
+
+
+async def test_a_gateway_that_is_away_is_told_with_the_fix() -> None:
+    with pytest.raises(GatewayUnreachable, match="fieldcoach up"):
+        await Visit(VisitPlan(gateway="http://127.0.0.1:9", token="t", pcm=SPEECH)).run()
+
+
+async def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(VisitError, match="give an address like"):
+        await Visit(VisitPlan(gateway="localhost:8080", token="t", pcm=SPEECH)).run()
