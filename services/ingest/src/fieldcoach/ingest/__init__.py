@@ -1,1 +1,1 @@
-"""Placeholder until the package is written."""
+"""Holds the phone's peer connection and turns its packets into one honestly labelled timeline of PCM."""

@@ -1,0 +1,319 @@
+"""ICE and DTLS by aiortc, with the RTP packets tapped before its jitter buffer.
+
+aiortc's receiver would lose a quarter of the speech at 5 % packet loss, and decode in a thread per session.
+So only its transports are used. Every private name of aiortc and aioice that this service touches stands in
+this file, and tests/test_ingest_rtc_tap.py fails if one of them has moved.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from aioice import Candidate, Connection
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import StunProtocol, get_host_addresses
+from aioice.stun import TransactionError
+from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
+from aiortc.rtcdtlstransport import RTCDtlsParameters
+from aiortc.rtcicetransport import RTCIceParameters
+from aiortc.rtcrtpparameters import (
+    RTCRtpCodecParameters,
+    RTCRtpDecodingParameters,
+    RTCRtpReceiveParameters,
+)
+from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket, RtpPacket
+
+from .addresses import MediaAddresses
+from .errors import MediaFailed, NoMediaAddress
+from .negotiation import OPUS_CHANNELS, OPUS_RATE, LocalTransport, Offer
+from .rtcp import ReceptionReport
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 30.0
+"""libwebrtc gives up on ICE after 30 s (kept so that a phone on a 2G link can make it)."""
+CONSENT_INTERVAL_S: Final = 5.0
+"""RFC 7675 section 5.1, varied by a fifth."""
+CONSENT_TRIES: Final = 3
+"""Retransmissions of a consent check: with 0.5 s doubling they span 7.5 s, more than any 2G round trip."""
+CONSENT_LOST_S: Final = 120.0
+"""aioice gives up after 30 s of round trips over 0.5 s, which a healthy 2G link has. RFC 7675 has 30 s of
+silence; a phone in a cellar comes back later than that."""
+
+
+class RtpSink(Protocol):
+    """Takes what comes over one transport. Called from the receive task; must only compute."""
+
+    def on_rtp(self, ssrc: int, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
+        """A packet of the negotiated payload type; `arrival` in seconds, monotonic."""
+
+    def on_sender_report(self, ssrc: int, ntp_timestamp: int, arrival: float) -> None:
+        """The sender told its clock."""
+
+    def on_transport_lost(self) -> None:
+        """The phone closed DTLS, or its consent has expired."""
+
+
+def host_addresses() -> list[str]:
+    """This machine's addresses but loopback, IPv4 first: a phone tries them in this order."""
+    found = get_host_addresses(use_ipv4=True, use_ipv6=True)
+    return sorted(dict.fromkeys(found), key=lambda address: ":" in address)
+
+
+class _StunProtocol(StunProtocol):
+    """A socket that a malformed datagram can't close (uvloop would close it on an exception)."""
+
+    def __init__(self, receiver: "_IceConnection") -> None:
+        super().__init__(receiver)
+        self._count = receiver.count
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        try:
+            super().datagram_received(data, addr)
+        except Exception:
+            self._count("stun-error")
+
+
+class _IceConnection(Connection):
+    """aioice with our sockets and a consent check for slow links."""
+
+    def __init__(
+        self, addresses: MediaAddresses, ice_controlling: bool, count: Callable[[str], None]
+    ) -> None:
+        super().__init__(ice_controlling=ice_controlling)
+        self._addresses = addresses
+        self.count = count
+        self.rtt_s: float | None = None
+
+    async def gather_candidates(self) -> None:
+        if self._local_candidates_start:
+            return
+        self._local_candidates_start = True
+        draw = random.Random()
+        for bind, offered in self._addresses.sockets():
+            protocol = await self._open(bind, draw)
+            if protocol is None:
+                self.count("bind-failed")
+                continue
+            port = protocol.transport.get_extra_info("sockname")[1]
+            candidates = [_host_candidate(host, port) for host in offered]
+            protocol.local_candidate = candidates[0]
+            self._protocols.append(protocol)
+            self._local_candidates += candidates
+        self._local_candidates_end = True
+
+    async def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
+        loop = asyncio.get_running_loop()
+        for port in self._addresses.port_candidates(draw):
+            try:
+                _, protocol = await loop.create_datagram_endpoint(
+                    lambda: _StunProtocol(self), local_addr=(bind, port)
+                )
+            except OSError:
+                continue
+            return protocol
+        return None
+
+    async def query_consent(self) -> None:
+        """Replaces aioice's: needs two minutes of silence to give up, and measures the round trip."""
+        assert self.remote_password is not None
+        heard = time.monotonic()
+        while True:
+            await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))
+            for pair in list(self._nominated.values()):
+                asked = time.monotonic()
+                try:
+                    await pair.protocol.request(
+                        self.build_request(pair, nominate=False),
+                        pair.remote_addr,
+                        integrity_key=self.remote_password.encode(),
+                        retransmissions=CONSENT_TRIES,
+                    )
+                except TransactionError:
+                    self.count("consent-missed")
+                    continue
+                heard = time.monotonic()
+                self.rtt_s = heard - asked
+            if time.monotonic() - heard > CONSENT_LOST_S:
+                self.count("consent-lost")
+                self._query_consent_task = None
+                await self.close()
+                return
+
+
+def _host_candidate(host: str, port: int) -> Candidate:
+    return Candidate(
+        foundation=candidate_foundation("host", "udp", host),
+        component=1,
+        transport="udp",
+        priority=candidate_priority(1, "host"),
+        host=host,
+        port=port,
+        type="host",
+    )
+
+
+class _IceGatherer(RTCIceGatherer):
+    def __init__(self, connection: _IceConnection) -> None:
+        super().__init__(iceServers=[])
+        self._connection = connection
+
+
+class _DtlsTransport(RTCDtlsTransport):
+    """A receive task that outlives whatever a datagram makes the code behind it raise."""
+
+    count: Callable[[str], None]
+
+    async def _recv_next(self) -> None:
+        try:
+            await super()._recv_next()
+        except ConnectionError:
+            raise
+        except IndexError:  # an empty datagram, from anybody
+            self.count("empty-datagram")
+        except Exception:
+            if not self.encrypted:
+                raise  # the handshake fails, and says so
+            self.count("packet-error")
+
+
+class _Tap:
+    """What aiortc's router takes for a receiver. Nothing may be raised into its receive task."""
+
+    def __init__(self, sink: RtpSink, count: Callable[[str], None]) -> None:
+        self._sink = sink
+        self._count = count
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        try:
+            self._sink.on_rtp(
+                packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload, time.monotonic()
+            )
+        except Exception:
+            self._count("rtp-handler")
+            log.exception("RTP handler failed")
+
+    async def _handle_rtcp_packet(self, packet: object) -> None:
+        try:
+            if isinstance(packet, RtcpSrPacket):
+                self._sink.on_sender_report(packet.ssrc, packet.sender_info.ntp_timestamp, time.monotonic())
+            elif isinstance(packet, RtcpByePacket):
+                self._count("bye")
+        except Exception:
+            self._count("rtcp-handler")
+            log.exception("RTCP handler failed")
+
+    def _handle_disconnect(self) -> None:
+        self._sink.on_transport_lost()
+
+
+class MediaTransport:
+    """One phone's transport: `gather`, then `connect`, then packets flow into the sink until `close`."""
+
+    def __init__(
+        self, offer: Offer, addresses: MediaAddresses, sink: RtpSink, count: Callable[[str], None]
+    ) -> None:
+        self._offer = offer
+        self._count = count
+        self._connection = _IceConnection(addresses, offer.ice_lite, count)
+        self._gatherer = _IceGatherer(self._connection)
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = _DtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
+        self._dtls.count = count
+        self._dtls._set_role("client" if offer.answer_setup == "active" else "server")
+        self._tap = _Tap(sink, count)
+        self._rtcp_ssrc = random.getrandbits(32)
+
+    @property
+    def rtt_s(self) -> float | None:
+        """Round trip of the last consent check; None before the first."""
+        return self._connection.rtt_s
+
+    async def gather(self) -> LocalTransport:
+        """Open the sockets.
+
+        Raises:
+            NoMediaAddress: none could be bound.
+        """
+        await self._gatherer.gather()
+        candidates = self._gatherer.getLocalCandidates()
+        if not candidates:
+            raise NoMediaAddress("no UDP socket for media: check MEDIA_HOSTS, MEDIA_BIND and MEDIA_PORTS")
+        local = self._gatherer.getLocalParameters()
+        fingerprints = [f for f in self._dtls.getLocalParameters().fingerprints if f.algorithm == "sha-256"]
+        return LocalTransport(local.usernameFragment or "", local.password or "", fingerprints, candidates)
+
+    async def connect(self) -> None:
+        """ICE, then DTLS; packets reach the sink from then on.
+
+        Raises:
+            MediaFailed: within 30 s nobody came, or the handshake failed.
+        """
+        offer = self._offer
+        for candidate in offer.candidates:
+            await self._ice.addRemoteCandidate(candidate)
+        # never signal the end of candidates: a phone behind a NAT is found by its own checks
+        self._dtls._register_rtp_receiver(self._tap, _receive_parameters(offer))
+        stage = "ice"
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._ice.start(
+                    RTCIceParameters(
+                        usernameFragment=offer.ice_ufrag, password=offer.ice_pwd, iceLite=offer.ice_lite
+                    )
+                )
+                if self._ice.state != "completed":
+                    raise MediaFailed(stage)
+                stage = "dtls"
+                await self._dtls.start(RTCDtlsParameters(fingerprints=list(offer.fingerprints)))
+                if self._dtls.state != "connected":
+                    raise MediaFailed(stage)
+        except MediaFailed:
+            raise
+        except Exception as error:  # also whatever a hostile peer's handshake makes OpenSSL or STUN raise
+            self._count("connect-error")
+            raise MediaFailed(stage) from error
+
+    async def send_report(self, reports: list[ReceptionReport]) -> None:
+        """Send a receiver report; a transport that has gone is no error."""
+        blocks = [
+            RtcpReceiverInfo(
+                ssrc=r.ssrc,
+                fraction_lost=r.fraction_lost,
+                packets_lost=r.packets_lost,
+                highest_sequence=r.highest_sequence,
+                jitter=r.jitter,
+                lsr=r.lsr,
+                dlsr=r.dlsr,
+            )
+            for r in reports
+        ]
+        try:
+            await self._dtls._send_rtp(bytes(RtcpRrPacket(ssrc=self._rtcp_ssrc, reports=blocks)))
+        except (ConnectionError, OSError):
+            self._count("report-unsent")
+
+    async def close(self) -> None:
+        """Tell the phone, and free the sockets."""
+        self._dtls._unregister_rtp_receiver(self._tap)
+        await self._dtls.stop()
+        await self._ice.stop()
+
+
+def _receive_parameters(offer: Offer) -> RTCRtpReceiveParameters:
+    codec = RTCRtpCodecParameters(
+        mimeType="audio/opus",
+        clockRate=OPUS_RATE,
+        channels=OPUS_CHANNELS,
+        payloadType=offer.payload_type,
+    )
+    return RTCRtpReceiveParameters(
+        codecs=[codec],
+        encodings=[
+            RTCRtpDecodingParameters(ssrc=ssrc, payloadType=offer.payload_type) for ssrc in offer.ssrcs[:1]
+        ],
+        muxId=offer.sections[offer.audio].mid,
+    )

@@ -1,0 +1,393 @@
+"""Wires sessions to the bus: signalling in, chunks and events out, heartbeats both ways."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from fieldcoach.common.bus import Bus
+from fieldcoach.common.errors import BusUnavailable, MessageRejected
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import (
+    AckBatch,
+    ClaimReply,
+    ClaimRequest,
+    FinalTranscript,
+    IngestHeartbeat,
+    Message,
+    Problem,
+    SessionEnding,
+    SignalReply,
+    SignalRequest,
+    TranscriptComplete,
+    WorkerHeartbeat,
+    decode_event,
+)
+from fieldcoach.common.telemetry import Headers
+
+from .addresses import MediaAddresses, choose_hosts, parse_hosts, parse_ports
+from .delivery import Claim, DeliveryTiming
+from .errors import NoMediaAddress, OfferRejected
+from .life import LifeTiming
+from .negotiation import parse_offer
+from .peer import Peer
+from .rtc_tap import host_addresses
+from .session import Session, SessionTiming
+from .settings import IngestSettings
+from .telemetry import IngestTelemetry, wall_offset_s
+from .workers import WorkerTable
+
+log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.01
+"""Half of the shortest packet: what a session does by the clock is late by 5 ms on average."""
+HEARTBEAT_S: Final = 0.5
+RETRY_AFTER_S: Final = 5
+"""What a phone without a place is told; a visit lasts minutes, so places come free all the time."""
+
+
+class IngestService:
+    """All sessions of one process."""
+
+    def __init__(self, settings: IngestSettings, bus: Bus) -> None:
+        self.id = new_id()
+        self.telemetry = IngestTelemetry()
+        self._settings = settings
+        self._bus = bus
+        self._workers = WorkerTable(settings.worker_fresh_s)
+        self._sessions: dict[str, Session] = {}
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self._own: list[Subscription] = []
+        self._dirty: dict[str, Session] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._offering: dict[str, asyncio.Lock] = {}
+        self._is_draining = False
+        self._addresses = MediaAddresses(())
+        self._timing = SessionTiming(
+            LifeTiming(
+                settings.suspend_after_s,
+                settings.free_media_after_s,
+                settings.end_after_s,
+                settings.max_session_s,
+            ),
+            DeliveryTiming(ack_timeout=settings.ack_timeout_s),
+        )
+        self.telemetry.gauge("ingest_sessions", self._open_sessions, "Sessions that have not ended")
+        self.telemetry.gauge("ingest_chunks_held", self._chunks_held, "Chunks in all rings")
+
+    # ── life of the process ──────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Listen for workers, acks and signalling, and say that we are here."""
+        settings = self._settings
+        hosts = choose_hosts(parse_hosts(settings.media_hosts), host_addresses())
+        self._addresses = MediaAddresses(hosts, settings.media_bind, parse_ports(settings.media_ports))
+        log.info("media addresses", extra={"hosts": hosts, "bind": settings.media_bind, "ingest": self.id})
+        subjects = self._bus.subjects
+        self._own = [
+            await self._bus.subscribe(subjects.asr_heartbeat(), self._on_worker),
+            await self._bus.subscribe(subjects.ack(self.id), self._on_acks),
+            await self._bus.serve(subjects.signal(self.id), self._on_signal),
+        ]
+        self._bus.on_reconnect(self._on_reconnect)
+        for loop in (self._tick_loop(), self._send_loop(), self._heartbeat_loop()):
+            self._spawn(loop)
+
+    async def drain(self) -> None:
+        """Take no more, end every visit so that the coach sums up what was heard, send what is left."""
+        self._is_draining = True
+        await self._send_heartbeat()
+        now = time.monotonic()
+        for session in self._sessions.values():
+            session.end("ingest-stopping", now, announce=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for session in list(self._sessions.values()):
+            try:
+                await self._send(session)
+            except BusUnavailable:
+                self._bus.faults.add("drain")
+            await self._forget(session)
+        for subscription in self._own:
+            await self._unsubscribe(subscription)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def why_not_ready(self) -> str | None:
+        """Without an asr worker audio waits in the rings, so that is no reason."""
+        return "draining" if self._is_draining else None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("task failed", exc_info=task.exception())
+
+    def _open_sessions(self) -> int:
+        return sum(not session.life.has_ended for session in self._sessions.values())
+
+    def _chunks_held(self) -> int:
+        return sum(session.delivery.held for session in self._sessions.values())
+
+    # ── signalling ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _on_signal(self, payload: bytes) -> Message:
+        request = SignalRequest.decode(payload)
+        if request.action == "offer":
+            lock = self._offering.setdefault(request.session, asyncio.Lock())
+            async with lock:  # two offers of one phone at once: one after the other
+                return await self._offer(request)
+        session = self._sessions.get(request.session)
+        if session is None:
+            return _problem("not-found", 404, "No media", "this session has no media here")
+        now = time.monotonic()
+        match request.action:
+            case "pause":
+                session.pause(now)
+            case "resume":
+                session.resume(now)
+            case "close":
+                session.close_media(now)
+            case "end":
+                session.end("user", now, announce=False)
+            case "restart" | "trickle":
+                return _problem(
+                    "not-supported",
+                    422,
+                    "Not supported",
+                    f"ICE {request.action} is not supported",
+                    fix="make a new offer for the same session",
+                )
+        return SignalReply()
+
+    async def _offer(self, request: SignalRequest) -> SignalReply:
+        try:
+            offer = parse_offer(request.sdp)
+        except OfferRejected as rejected:
+            self.telemetry.offers.add(rejected.problem.type)
+            return SignalReply(problem=rejected.problem)
+        refusal = self._why_no_place(request.session)
+        if refusal is not None:
+            self.telemetry.offers.add(refusal.type)
+            return SignalReply(problem=refusal)
+        session = await self._session(request)
+        peer = Peer(offer, self._addresses, session, self.telemetry.transports.add)
+        try:
+            sdp = await peer.answer(session.profile)
+        except NoMediaAddress as error:
+            await peer.close()
+            self.telemetry.offers.add("no-media-address")
+            log.error("no media address", extra={"error": str(error)})
+            return _problem("not-ready", 503, "No media", str(error), retry_after_s=RETRY_AFTER_S)
+        if session.life.has_ended:  # while the sockets were opened
+            await peer.close()
+            return _problem("not-found", 404, "No media", "this session has ended")
+        session.attach(peer, time.monotonic())
+        self.telemetry.offers.add("answered")
+        return SignalReply(sdp=sdp, etag=new_id())
+
+    def _why_no_place(self, session: str) -> Problem | None:
+        if self._is_draining:
+            return _refusal("not-ready", "this ingest is stopping")
+        known = self._sessions.get(session)
+        if known is not None and known.life.has_ended:
+            return Problem(type="not-found", title="No media", status=404, detail="this session has ended")
+        if known is None and self._open_sessions() >= self._settings.max_sessions:
+            return _refusal("no-capacity", "this ingest is full")
+        return None
+
+    async def _session(self, request: SignalRequest) -> Session:
+        session = self._sessions.get(request.session)
+        if session is None:
+            session = Session(
+                request.session,
+                request.languages,
+                self._workers,
+                self.telemetry,
+                lambda: self._bus.is_connected,
+                self._mark,
+                time.monotonic(),
+                self._timing,
+            )
+            self._sessions[session.id] = session
+            subjects = self._bus.subjects
+            self._subscriptions[session.id] = [
+                await self._bus.subscribe(subjects.control(session.id), self._on_control),
+                await self._bus.subscribe(subjects.final(session.id), self._on_final),
+            ]
+        return session
+
+    async def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+        self._dirty.pop(session.id, None)
+        self._offering.pop(session.id, None)
+        for subscription in self._subscriptions.pop(session.id, []):
+            await self._unsubscribe(subscription)
+
+    async def _unsubscribe(self, subscription: Subscription) -> None:
+        if not self._bus.is_connected:
+            return  # the server has forgotten it, and a closed client can't be asked
+        try:
+            await subscription.unsubscribe()
+        except NatsError:
+            self._bus.faults.add("unsubscribe")
+
+    # ── from the bus ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_worker(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        heartbeat = WorkerHeartbeat.decode(payload)
+        now = time.monotonic()
+        self._workers.heard(heartbeat, now)
+        if heartbeat.bye:
+            for session in self._sessions.values():
+                if session.delivery.worker == heartbeat.worker:
+                    session.worker_changed(now)
+
+    def _on_acks(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        batch = AckBatch.decode(payload)
+        now = time.monotonic()
+        for ack in batch.acks:
+            session = self._sessions.get(ack.session)
+            if session is None:
+                self.telemetry.acks.add("unknown-session")
+                continue
+            is_current = session.delivery.acked(batch.worker, ack.epoch, ack.seq, now)
+            self.telemetry.acks.add("taken" if is_current else "old")
+
+    def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        event = decode_event(payload)
+        session = self._sessions.get(event.session)
+        if session is None:
+            return
+        if isinstance(event, SessionEnding):
+            session.end(event.reason, time.monotonic(), announce=False)
+        elif isinstance(event, TranscriptComplete):
+            session.transcript_complete(time.monotonic())
+
+    def _on_final(self, _subject: str, payload: bytes, headers: Headers) -> None:
+        final = decode_event(payload)
+        session = self._sessions.get(final.session)
+        if session is None or not isinstance(final, FinalTranscript):
+            return
+        uplink = session.uplinks.of(final.end_sample)
+        self.telemetry.trace_uplink(final, headers, uplink, wall_offset_s())
+
+    async def _on_reconnect(self) -> None:
+        now = time.monotonic()
+        for session in list(self._sessions.values()):
+            session.worker_changed(now)
+
+    # ── to the bus ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _mark(self, session: Session) -> None:
+        self._dirty[session.id] = session
+        self._wake.set()
+
+    async def _send_loop(self) -> None:
+        """The one path by which anything of a session leaves."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            dirty, self._dirty = self._dirty, {}
+            for session in dirty.values():
+                try:
+                    await self._send(session)
+                except BusUnavailable:
+                    self._bus.faults.add("chunk-kept")  # its next tick marks the session again
+
+    async def _send(self, session: Session) -> None:
+        while session.claims:
+            self._spawn(self._claim(session, session.claims.popleft()))
+        delivery = session.delivery
+        while self._bus.can_publish and (item := delivery.peek()) is not None:
+            worker, chunk, packed = item
+            await self._bus.publish(self._bus.subjects.audio(worker, session.id), packed)
+            now = time.monotonic()
+            delivery.sent(now)
+            session.uplinks.published(chunk, now)
+        while session.outbox:
+            await self._bus.publish_event(session.outbox.popleft())
+        while session.retired:
+            self._spawn(session.retired.popleft().close())
+
+    async def _claim(self, session: Session, claim: Claim) -> None:
+        request = ClaimRequest(
+            session=session.id,
+            epoch=claim.epoch,
+            from_seq=claim.from_seq,
+            ingest=self.id,
+            languages=session.languages,
+        )
+        subject = self._bus.subjects.asr_claim(claim.worker)
+        try:
+            reply = await self._bus.request(subject, request, ClaimReply, self._settings.claim_timeout_s)
+        except (BusUnavailable, MessageRejected) as error:
+            self.telemetry.claims.add(type(error).__name__)
+            session.refused(claim, time.monotonic())
+            return
+        now = time.monotonic()
+        if reply.accepted:
+            self.telemetry.claims.add("accepted")
+            session.claimed(claim, now)
+        else:
+            self.telemetry.claims.add(f"refused-{reply.reason or 'unsaid'}")
+            session.refused(claim, now)
+
+    async def _heartbeat_loop(self) -> None:
+        while True:
+            await self._send_heartbeat()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _send_heartbeat(self) -> None:
+        heartbeat = IngestHeartbeat(
+            ingest=self.id,
+            sessions=self._open_sessions(),
+            capacity=self._settings.max_sessions,
+            asr_slots_free=self._workers.slots_free(time.monotonic()),
+            draining=self._is_draining,
+        )
+        try:
+            await self._bus.publish(self._bus.subjects.ingest_heartbeat(), heartbeat.encode())
+        except BusUnavailable:
+            self._bus.faults.add("heartbeat-unsent")
+
+    # ── the clock ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tick_loop(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            for session in list(self._sessions.values()):
+                try:
+                    session.tick(now)
+                    for peer in session.peers:
+                        await peer.report(now)
+                    if session.is_gone(now):
+                        await self._forget(session)
+                except Exception:  # one session's fault must not stop the clock of the others
+                    self._bus.faults.add("tick")
+                    log.exception("tick failed", extra={"session": session.id})
+
+
+def _problem(
+    kind: str, status: int, title: str, detail: str, fix: str | None = None, retry_after_s: int | None = None
+) -> SignalReply:
+    return SignalReply(
+        problem=Problem(
+            type=kind, title=title, status=status, detail=detail, fix=fix, retry_after_s=retry_after_s
+        )
+    )
+
+
+def _refusal(kind: str, detail: str) -> Problem:
+    return Problem(type=kind, title="No place", status=503, detail=detail, retry_after_s=RETRY_AFTER_S)

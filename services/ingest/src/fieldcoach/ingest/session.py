@@ -1,0 +1,353 @@
+"""One session: wires its cores together and says what must go out. No bus and no waiting in here.
+
+packet → `AudioStream` → `Timeline` → `Delivery` → (service) → bus.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fieldcoach.common.audio import SAMPLE_RATE
+from fieldcoach.common.messages import (
+    EventMessage,
+    Gap,
+    MediaProfile,
+    SessionEnding,
+    SessionState,
+)
+from fieldcoach.common.numbering import EventNumbers
+
+from .delivery import Claim, Delivery, DeliveryTiming, Overflow
+from .jitter import AudioPacket
+from .life import LifeTiming, SessionLife, State
+from .peer import Peer
+from .profile import START, SendProfile
+from .stream import AudioStream
+from .telemetry import IngestTelemetry
+from .timeline import Timeline
+from .uplink import UplinkTimes
+from .workers import WorkerTable
+
+log = logging.getLogger(__name__)
+
+UPKEEP_S: Final = 0.1
+"""How often states and delivery are looked at between packets: a tenth of the shortest rule, 1 s."""
+STOP_TOLD_S: Final = 1.0
+"""So long after audio was stopped on purpose, a gap tells the recogniser that nothing follows."""
+LINGER_S: Final = 15.0
+"""After the end the ring is kept until the transcript is complete, or so long: an asr failover can still
+need it, and a final takes seconds at worst."""
+OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
+NO_WORKER: Final = "no-asr"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTiming:
+    """All timers of a session."""
+
+    life: LifeTiming = field(default_factory=LifeTiming)
+    delivery: DeliveryTiming = field(default_factory=DeliveryTiming)
+
+
+class Session:
+    """What the ingest knows of one visit. Times are seconds on the monotonic clock."""
+
+    def __init__(
+        self,
+        session: str,
+        languages: tuple[str, ...],
+        workers: WorkerTable,
+        telemetry: IngestTelemetry,
+        is_connected: Callable[[], bool],
+        wake: Callable[["Session"], None],
+        now: float,
+        timing: SessionTiming | None = None,
+    ) -> None:
+        timing = timing or SessionTiming()
+        self.id = session
+        self.languages = languages
+        self.life = SessionLife(now, timing.life)
+        self.delivery = Delivery(session, timing.delivery)
+        self.uplinks = UplinkTimes()
+        self.profile: SendProfile = START
+        self.outbox: deque[EventMessage] = deque()
+        self.claims: deque[Claim] = deque()
+        self.retired: deque[Peer] = deque()
+        """Peer connections to close."""
+        self._workers = workers
+        self._telemetry = telemetry
+        self._is_connected = is_connected
+        self._wake = wake
+        self._timeline = Timeline()
+        self._stream: AudioStream | None = None
+        self._source: tuple[Peer, int] | None = None
+        self._peers: list[Peer] = []
+        self._break_reason = "reconnected"
+        self._stopped: tuple[float, str] | None = None
+        self._numbers = EventNumbers()
+        self._ending_numbers = EventNumbers()
+        self._is_degraded = False
+        self._overflow: Overflow | None = None
+        self._failovers_told: dict[str, int] = {}
+        self._upkeep_at = now
+        self._gone_at: float | None = None
+
+    # ── the phone's connections ──────────────────────────────────────────────────────────────────────────
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The connections, oldest first; two while a new one is coming up."""
+        return tuple(self._peers)
+
+    def attach(self, peer: Peer, now: float) -> None:
+        """A new connection. The one in use goes on until the new one brings a packet."""
+        current = self._source[0] if self._source else None
+        for old in [old for old in self._peers if old is not current]:
+            self._retire(old)
+        self._peers.append(peer)
+        self.life.offered(now)
+        self.outbox.append(
+            MediaProfile(
+                session=self.id,
+                n=self._numbers.next(),
+                rung=self.profile.rung,
+                max_bitrate=self.profile.max_bitrate,
+                ptime_ms=self.profile.ptime_ms,
+                fec=self.profile.fec,
+                dtx=self.profile.dtx,
+                nack=self.profile.nack,
+            )
+        )
+        self._tell(now)
+        self._wake(self)
+
+    def on_packet(self, peer: Peer, ssrc: int, packet: AudioPacket) -> None:
+        """An RTP packet of any of the connections."""
+        now = packet.arrival
+        if self.life.has_ended:
+            self._telemetry.packets.add("after-end")
+            return
+        if peer not in self._peers:
+            self._telemetry.packets.add("old-connection")
+            return
+        self.life.heard(now)
+        if self.life.state == "paused":
+            self._telemetry.packets.add("paused")
+            return
+        if self._stream is None or self._source != (peer, ssrc):
+            self._switch(peer, ssrc, now)
+        assert self._stream is not None
+        self._stream.push(packet)
+        self._collect(now)
+
+    def _switch(self, peer: Peer, ssrc: int, now: float) -> None:
+        self._close_stream(now)
+        self._stream = AudioStream(self._timeline, self._telemetry.packets.add, self._break_reason)
+        self._source = (peer, ssrc)
+        self._break_reason = "reconnected"
+        self._stopped = None
+        for old in [old for old in self._peers if old is not peer]:
+            self._retire(old)
+
+    def on_lost(self, peer: Peer, reason: str, now: float) -> None:
+        """A connection failed or is given up; without another one the session is suspended."""
+        if peer not in self._peers:
+            return
+        self._retire(peer)
+        if self._source is not None and self._source[0] is peer:
+            self._stop(now, "disconnected")
+            self._source = None
+        if not self._peers:
+            self.life.transport_lost(now, reason)
+        self._collect(now)
+
+    def close_media(self, now: float) -> None:
+        """The phone gave its connection back; the session goes on without."""
+        for peer in list(self._peers):
+            self.on_lost(peer, "closed", now)
+
+    def _retire(self, peer: Peer) -> None:
+        self._peers.remove(peer)
+        self.retired.append(peer)
+
+    # ── the user's word ──────────────────────────────────────────────────────────────────────────────────
+
+    def pause(self, now: float) -> None:
+        """From now on audio is discarded."""
+        if self.life.has_ended or self.life.state == "paused":
+            return
+        self._stop(now, "paused")
+        self.life.pause(now)
+        self._collect(now)
+
+    def resume(self, now: float) -> None:
+        """Audio counts again."""
+        self.life.resume(now)
+        self._collect(now)
+
+    def end(self, reason: str, now: float, announce: bool) -> None:
+        """The visit is over: everything held goes out, then the last chunk. `announce` tells the others."""
+        if self.life.has_ended:
+            return
+        if announce:
+            self.outbox.append(SessionEnding(session=self.id, n=self._ending_numbers.next(), reason=reason))
+        self._close_stream(now)
+        self._timeline.finish()
+        self.life.end(reason)
+        for peer in list(self._peers):
+            self._retire(peer)
+        self._source = None
+        self._gone_at = now + LINGER_S
+        self._telemetry.ended.add(reason)
+        self._collect(now)
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tick(self, now: float) -> None:
+        """Called every 10 ms."""
+        stream = self._stream
+        is_due = False
+        if stream is not None and stream.next_due is not None and now >= stream.next_due:
+            stream.poll(now)
+            is_due = True
+        pending = self._timeline.next_due
+        if pending is not None and now >= pending:
+            self._timeline.poll(now)
+            is_due = True
+        if now >= self._upkeep_at:
+            self._upkeep_at = now + UPKEEP_S
+            self._upkeep(now)
+            is_due = True
+        if is_due:
+            self._collect(now)
+
+    def _upkeep(self, now: float) -> None:
+        before = self.life.state
+        reason = self.life.tick(now)
+        if reason is not None:
+            self.end(reason, now, announce=True)
+            return
+        if self.life.state == "suspended" and before != "suspended":
+            self._stop(now, "suspended")
+            self._tell_stop(now)
+        if self._stopped is not None and now - self._stopped[0] >= STOP_TOLD_S:
+            self._tell_stop(now)
+        if self.life.should_free(now):
+            for peer in list(self._peers):
+                self.on_lost(peer, "vanished", now)
+
+    def is_gone(self, now: float) -> bool:
+        """Whether nothing of the session is needed any more."""
+        return self._gone_at is not None and now >= self._gone_at and not self.outbox
+
+    def transcript_complete(self, now: float) -> None:
+        """The asr has said its last word."""
+        if self.life.has_ended:
+            self._gone_at = now
+
+    def claimed(self, claim: Claim, now: float) -> None:
+        """The worker took the session."""
+        self.delivery.claimed(claim, now)
+        self._collect(now)
+
+    def refused(self, claim: Claim, now: float) -> None:
+        """The worker refused, or did not answer."""
+        self.delivery.refused(claim)
+        self._collect(now)
+
+    def worker_changed(self, now: float) -> None:
+        """The worker said bye, or the bus is back: look at once."""
+        self._collect(now)
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _stop(self, now: float, reason: str) -> None:
+        """Audio stops for a known reason; what follows, follows a gap."""
+        if self._stream is not None:
+            self._close_stream(now)
+            self._stopped = (now, reason)
+        self._break_reason = reason
+
+    def _tell_stop(self, now: float) -> None:
+        if self._stopped is not None:
+            self._timeline.gap(self._timeline.expected_at(now), self._stopped[1])
+            self._stopped = None
+
+    def _close_stream(self, now: float) -> None:
+        if self._stream is not None:
+            self._stream.close(now)
+            self._stream = None
+
+    def _collect(self, now: float) -> None:
+        """What the cores have made becomes chunks to send and events to tell."""
+        for chunk in self._timeline.drain():
+            self._telemetry.chunk(chunk)
+            overflow = self.delivery.append(chunk, now)
+            if overflow is not None:
+                self._overflowed(overflow)
+        for hole in self._timeline.drain_holes():
+            self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+        self._poll_delivery(now)
+        self._tell_overflow()
+        self._tell(now)
+        self._wake(self)
+
+    def _poll_delivery(self, now: float) -> None:
+        claim = self.delivery.poll(now, self._is_connected(), self._workers)
+        if claim is not None:
+            self.claims.append(claim)
+        for reason, total in self.delivery.failovers.items():
+            new = total - self._failovers_told.get(reason, 0)
+            if new:
+                self._failovers_told[reason] = total
+                self._telemetry.failovers.add(reason, new)
+                log.warning("asr worker changed", extra={"session": self.id, "reason": reason})
+
+    def _tell(self, now: float) -> None:
+        for change in self.life.drain():
+            self._tell_state(change.state, change.reason)
+        is_degraded = self.delivery.is_degraded(now)
+        if is_degraded != self._is_degraded and not self.life.has_ended:
+            self._is_degraded = is_degraded
+            self._tell_state(self.life.state, NO_WORKER if is_degraded else "asr-back")
+
+    def _tell_state(self, state: State, reason: str) -> None:
+        self.outbox.append(
+            SessionState(
+                session=self.id,
+                n=self._numbers.next(),
+                state=state,
+                reason=reason,
+                degraded=NO_WORKER if self._is_degraded else None,
+                sample=self._timeline.end,
+            )
+        )
+        log.info("session state", extra={"session": self.id, "state": state, "reason": reason})
+
+    def _tell_gap(self, first_sample: int, n_samples: int, reason: str) -> None:
+        self._telemetry.lost_ms.add(reason, n_samples * 1_000 // SAMPLE_RATE)
+        self.outbox.append(
+            Gap(
+                session=self.id,
+                n=self._numbers.next(),
+                first_sample=first_sample,
+                n_samples=n_samples,
+                reason=reason,
+            )
+        )
+
+    def _overflowed(self, overflow: Overflow) -> None:
+        """Chunks fall out one by one; they are told as stretches of 5 s, and when there is a worker again."""
+        before = self._overflow
+        first = overflow.first_sample if before is None else before.first_sample
+        self._overflow = Overflow(first, overflow.first_sample + overflow.n_samples - first)
+
+    def _tell_overflow(self) -> None:
+        overflow = self._overflow
+        is_over = self.delivery.worker is not None or self.life.has_ended
+        if overflow is not None and (is_over or overflow.n_samples >= OVERFLOW_TOLD):
+            self._overflow = None
+            self._tell_gap(overflow.first_sample, overflow.n_samples, NO_WORKER)
+            log.warning("ring overflow", extra={"session": self.id, "samples": overflow.n_samples})

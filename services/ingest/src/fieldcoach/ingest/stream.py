@@ -1,0 +1,75 @@
+"""One RTP stream from packets to sound: jitter buffer and decoder, onto the session's timeline."""
+
+from collections.abc import Callable
+from typing import Final
+
+from fieldcoach.common.audio import SAMPLE_RATE, Flag
+from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx
+
+from .jitter import CONCEAL_UNIT, AudioPacket, Frame, FrameKind, JitterBuffer
+from .timeline import TICKS_PER_SAMPLE, Timeline
+
+_CONCEAL_SAMPLES: Final = CONCEAL_UNIT // TICKS_PER_SAMPLE
+
+
+class AudioStream:
+    """Belongs to one SSRC of one peer connection. `break_reason` says why there is a hole before it.
+
+    `count` is told what becomes of each packet, as by the jitter buffer; `undecodable` is one whose header
+    was sound and whose body was not.
+    """
+
+    def __init__(
+        self, timeline: Timeline, count: Callable[[str, int], None], break_reason: str = "reconnected"
+    ) -> None:
+        self._timeline = timeline
+        self._count = count
+        self._jitter = JitterBuffer(count)
+        self._decoder = OpusDecoder(SAMPLE_RATE)
+        timeline.break_off(break_reason)
+
+    @property
+    def next_due(self) -> float | None:
+        """When `poll` has something to do."""
+        return self._jitter.next_due
+
+    def push(self, packet: AudioPacket) -> None:
+        """A packet arrived."""
+        self._play(self._jitter.push(packet))
+
+    def poll(self, now: float) -> None:
+        """Time has passed."""
+        self._play(self._jitter.poll(now))
+
+    def close(self, now: float) -> None:
+        """Play what is held and free the decoder. The stream is of no use afterwards."""
+        self._play(self._jitter.flush(now))
+        self._timeline.cut()
+        self._decoder.close()
+
+    def _play(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            match frame.kind:
+                case FrameKind.SILENCE:
+                    self._timeline.silence(frame.timestamp + frame.duration, frame.arrival)
+                case FrameKind.GAP:
+                    self._timeline.lost(frame.timestamp + frame.duration)
+                case FrameKind.RESTART:
+                    self._decoder.reset()
+                    self._timeline.break_off("restarted")
+                case _:
+                    pcm, flags = self._decode(frame)
+                    self._timeline.audio(frame.timestamp, pcm, flags, frame.arrival)
+
+    def _decode(self, frame: Frame) -> tuple[bytes, Flag]:
+        n_samples = frame.duration // TICKS_PER_SAMPLE
+        try:
+            if frame.kind is FrameKind.PACKET:
+                flags = Flag.DTX if is_dtx(frame.payload) else Flag.OK
+                return self._decoder.decode(frame.payload), flags
+            if frame.kind is FrameKind.FEC:
+                return self._decoder.decode_fec(frame.payload, n_samples), Flag.FEC
+        except OpusError:
+            self._count("undecodable", 1)
+        whole = max(_CONCEAL_SAMPLES, n_samples // _CONCEAL_SAMPLES * _CONCEAL_SAMPLES)
+        return self._decoder.conceal(whole), Flag.PLC
