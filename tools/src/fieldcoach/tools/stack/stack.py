@@ -1,12 +1,10 @@
 """The supervisor: starts all, waits until all are ready, notices a death, stops all."""
 
 import asyncio
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -160,7 +158,7 @@ class Stack:
                 reasons = {
                     service: reason
                     for service, url in self.health_urls.items()
-                    if (reason := await self._why_not_ready(http, service, url)) is not None
+                    if (reason := await _why_not_ready(http, url)) is not None
                 }
                 self._progress.waiting(reasons)
                 if not reasons:
@@ -172,27 +170,13 @@ class Stack:
                     raise NotReady(reasons, READY_LIMIT_S)
                 await asyncio.sleep(_POLL_S)
 
-    async def _why_not_ready(self, http: aiohttp.ClientSession, service: str, url: str) -> str | None:
-        try:
-            async with http.get(f"{url}/readyz") as response:
-                if response.status == 200:
-                    return None
-                reason = (await response.text()).strip()
-        except (aiohttp.ClientError, TimeoutError):
-            return "starting"
-        said = _last_event(self.processes[service])
-        return f"{reason} ({said})" if said and said not in reason else reason
 
-
-def _last_event(process: Process) -> str:
-    """The last thing that the service logged, e.g. how far a download is."""
-    for line in reversed(process.lines):
-        with suppress(ValueError):
-            logged = json.loads(line)
-            if isinstance(logged, dict) and "event" in logged:
-                share = logged.get("percent")
-                return f"{logged['event']} {share} %" if share is not None else str(logged["event"])
-    return ""
+async def _why_not_ready(http: aiohttp.ClientSession, url: str) -> str | None:
+    try:
+        async with http.get(f"{url}/readyz") as response:
+            return None if response.status == 200 else (await response.text()).strip()
+    except (aiohttp.ClientError, TimeoutError):
+        return "starting"
 
 
 def _death(process: Process) -> ProcessDied:
