@@ -202,9 +202,16 @@ def test_allowed_cues_are_those_that_the_replay_shows() -> None:
 
 
 def test_the_bus_time_of_a_chunk_comes_from_its_utterances_span() -> None:
-    def span(end_at: float, **attributes: float) -> CollectedSpan:
-        return CollectedSpan("ingest.uplink", "s", "t", "i", "", end_at - 50, end_at, attributes)
+    def span(**attributes: Any) -> CollectedSpan:
+        return CollectedSpan("ingest.uplink", "ingest", "t", "i", "", 0.0, 1.0, attributes)
 
-    spans = [span(900.0, chunk_published_at=890.0), span(1_000.4, chunk_published_at=996.0), span(5_000.0)]
-    assert audio_bus_ms(spans, 1_000.0) == pytest.approx(4.0)
-    assert audio_bus_ms(spans, 5_000.0) is None
+    spans = [
+        span(),
+        span(session="other", end_sample=32_000, chunk_published_at=1.0),
+        span(session="s", end_sample=16_000, chunk_published_at=890.0),
+        span(session="s", end_sample=32_000, chunk_published_at=996.0),
+    ]
+    heard = final(0.5, 2.0, heard_at=1_000.0)
+    assert audio_bus_ms(spans, "s", heard) == pytest.approx(4.0)
+    assert audio_bus_ms(spans, "s", final(0.5, 3.0, heard_at=1_000.0)) is None
+    assert audio_bus_ms(spans, "s", final(0.5, 2.0)) is None

@@ -1,21 +1,29 @@
 """The time that is the bus's and the services' own, from spans and from the client's clock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fieldcoach.common.audio import SAMPLE_RATE
 
 from ..collector import CollectedSpan
 
-SAME_MOMENT_MS = 1.0
-"""A span's nanoseconds and an event's milliseconds are the same moment up to rounding."""
+SAME_END_S = 0.002
+"""A span has the end of the utterance in samples, an event in rounded seconds."""
 
 
-def audio_bus_ms(spans: Iterable[CollectedSpan], heard_at: float) -> float | None:
+def audio_bus_ms(spans: Iterable[CollectedSpan], session: str, final: Mapping[str, Any]) -> float | None:
     """From the ingest's publishing of the chunk with the last speech sample to the worker's receiving it.
 
-    The span `ingest.uplink` of the utterance ends at the worker's `heard_at`; its attribute
-    `chunk_published_at` is the ingest's moment. None if there is no such span.
+    The ingest traces each final as `ingest.uplink`, with the moment in the attribute `chunk_published_at`.
+    None if it did not, or if the final carries no timing.
     """
+    timing = final.get("timing")
+    if not isinstance(timing, Mapping):
+        return None
     for span in spans:
-        published_at = span.attributes.get("chunk_published_at")
-        if published_at is not None and abs(span.end_at - heard_at) <= SAME_MOMENT_MS:
-            return heard_at - float(published_at)
+        told = span.attributes
+        if told.get("session") != session or "chunk_published_at" not in told:
+            continue
+        if abs(told.get("end_sample", -SAMPLE_RATE) / SAMPLE_RATE - float(final["end"])) <= SAME_END_S:
+            return float(timing["heard_at"]) - float(told["chunk_published_at"])
     return None

@@ -83,11 +83,10 @@ def _report(
     finals = [(t, event) for t, event in result.events if event.get("type") == "final"]
     services = []
     for t, event in finals:
-        timing = event.get("timing") or {}
-        on_bus = audio_bus_ms(uplinks, float(timing["heard_at"])) if timing else None
+        on_bus = audio_bus_ms(uplinks, result.session, event)
         if on_bus is not None:
             received_at = result.audio_started_at + t * 1e3
-            services.append(on_bus + received_at - float(timing["published_at"]))
+            services.append(on_bus + received_at - float(event["timing"]["published_at"]))
     return {
         "id": gold.id,
         "seconds": round(gold.seconds, 2),
