@@ -98,11 +98,11 @@ class LiveView:
         at = 0.0 if board.started is None else min(self._clock() - board.started, self._length_s)
         text = Text(f" {self._title}  {at:5.1f} / {self._length_s:.0f} s  ", style="reverse")
         text.append(f"  {board.state}", style="green" if board.state == "live" else "yellow")
-        text.append(f"  {board.link}  {board.asr}", style="dim")
         if board.degraded:
             text.append(f"  degraded: {board.degraded}", style="red")
         if board.gaps_s:
             text.append(f"  gaps {board.gaps_s:.1f} s", style="red")
+        text.append(f"  {board.link}  {board.asr}", style="dim")
         return text
 
 
