@@ -22,10 +22,12 @@ from .errors import BadMessage, Refused
 from .limits import TokenBucket
 from .problems import body, label, problem
 from .sessions import Sessions
-from .telemetry import DeliveryTrace, GatewayTelemetry
+from .telemetry import DeliveryTrace, GatewayTelemetry, plausible
 from .tokens import SessionClaims, SessionTokens
 
 _LONG_S: Final = 3_600.0
+OLDEST_ACK_MS: Final = 15 * 60_000
+"""As far back as a returning client finds events: what it says to have done before is a wrong clock."""
 
 
 class ActiveConnections:
@@ -221,9 +223,10 @@ class EventsConnection:
                 self._record_stats(message)
 
     async def _acknowledge(self, ack: Acknowledge, received_at: float) -> None:
-        at = received_at if ack.at is None else min(ack.at, received_at)
         if ack.action == "shown":
             at = self._trace.shown(ack.cue_id, ack.at, received_at)
+        else:
+            at = plausible(ack.at, received_at - OLDEST_ACK_MS, received_at)
         await self._sessions.acknowledge(self._claims, ack, at)
 
     def _record_stats(self, stats: Stats) -> None:

@@ -136,7 +136,7 @@ class WebServer:
         Raises:
             AddressUnavailable: the address is taken or not ours.
         """
-        listening = await self._bind()
+        listening = self._bind()
         self.port = listening.getsockname()[1]
         self._serving = asyncio.ensure_future(self._uvicorn.serve(sockets=[listening]))
         while not self._uvicorn.started:
@@ -151,10 +151,10 @@ class WebServer:
         if self._serving is not None:
             await self._serving
 
-    async def _bind(self) -> socket.socket:
-        loop = asyncio.get_running_loop()
+    def _bind(self) -> socket.socket:
+        # our own socket: uvicorn would end the process without a word about which setting to change
         try:
-            found = await loop.getaddrinfo(
+            found = socket.getaddrinfo(
                 self._host, self._wanted_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             family, kind, proto, _, address = found[0]

@@ -17,6 +17,11 @@ MAX_CUES_REMEMBERED: Final = 64
 """Cues whose `shown` may still come: a visit has fewer, and an old one says nothing about latency."""
 
 
+def plausible(at: float | None, earliest: float, received_at: float) -> float:
+    """When a client did something: what it says if that can be true, else when we heard of it."""
+    return at if at is not None and earliest <= at <= received_at else received_at
+
+
 class GatewayTelemetry:
     """Counters and histograms of the process. Labels are words of ours, never a session or a text."""
 
@@ -72,7 +77,7 @@ class DeliveryTrace:
         Only the first word about a cue that we sent makes a span.
         """
         context, sent_at, heard_at = self._cues.pop(cue_id, (None, received_at, None))
-        shown_at = at if at is not None and sent_at <= at <= received_at else received_at
+        shown_at = plausible(at, sent_at, received_at)
         if context is None:
             return shown_at
         if trace.get_current_span(context).get_span_context().is_valid:

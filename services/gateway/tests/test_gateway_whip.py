@@ -1,0 +1,117 @@
+"""WHIP on a real server and a real bus, with a fake ingest."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from fieldcoach.common.messages import Problem, SignalReply
+
+from .conftest import ANSWER, Rig
+from .test_gateway_http import bearer, problem
+
+OFFER = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\n"
+
+
+def headers(session: dict[str, Any], media_type: str = "application/sdp") -> dict[str, str]:
+    return bearer(session["session_token"]) | {"Content-Type": media_type}
+
+
+async def test_an_offer_gets_its_answer(rig: Rig) -> None:
+    session = await rig.begin()
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=headers(session)) as response:
+        assert response.status == 201
+        assert response.content_type == "application/sdp"
+        assert await response.text() == ANSWER
+        assert response.headers["ETag"] == '"e1"'
+        location = response.headers["Location"]
+    assert location == f"{session['whip_url']}/e1"
+    (signal,) = rig.ingest.signals
+    assert (signal.action, signal.session, signal.sdp) == ("offer", session["session_id"], OFFER)
+
+    rig.ingest.reply = SignalReply()
+    async with rig.http.delete(rig.url + location, headers=headers(session)) as response:
+        assert response.status == 200
+    fragment = headers(session, "application/trickle-ice-sdpfrag")
+    async with rig.http.patch(rig.url + location, data="a=candidate:1", headers=fragment) as response:
+        assert response.status == 204
+    rig.ingest.reply = SignalReply(sdp="a=ice-ufrag:x", etag="e2")
+    async with rig.http.patch(
+        rig.url + location, data="a=ice-ufrag:y", headers=fragment | {"If-Match": '"*"'}
+    ) as response:
+        assert (response.status, response.headers["ETag"]) == (200, '"e2"')
+        assert await response.text() == "a=ice-ufrag:x"
+    assert [signal.action for signal in rig.ingest.signals] == ["offer", "close", "trickle", "restart"]
+
+
+async def test_a_foreign_etag_never_reaches_a_header(rig: Rig) -> None:
+    session = await rig.begin()
+    rig.ingest.reply = SignalReply(sdp=ANSWER, etag='x"\r\nSet-Cookie: a')
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=headers(session)) as response:
+        assert response.headers["Location"].endswith("/whip/media")
+        assert "Set-Cookie" not in response.headers
+
+
+async def test_a_large_sdp_is_refused_whole(rig: Rig) -> None:
+    session = await rig.begin()
+    async with rig.http.post(
+        rig.url + session["whip_url"], data="v" * 70 * 1024, headers=headers(session)
+    ) as response:
+        await problem(response, 413, "too-large")
+    assert rig.ingest.signals == []
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xff\xfe", b"v=0\0"])
+async def test_a_body_that_is_no_sdp(rig: Rig, body: bytes) -> None:
+    session = await rig.begin()
+    async with rig.http.post(rig.url + session["whip_url"], data=body, headers=headers(session)) as response:
+        await problem(response, 400, "bad-sdp", "body")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/json", "application/sdpx"])
+async def test_another_media_type(rig: Rig, media_type: str) -> None:
+    session = await rig.begin()
+    async with rig.http.post(
+        rig.url + session["whip_url"], data=OFFER, headers=headers(session, media_type)
+    ) as response:
+        await problem(response, 415, "unsupported-media-type", "Content-Type")
+
+
+async def test_no_audio_without_consent(rig: Rig) -> None:
+    session = await rig.begin(consent=False)
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=headers(session)) as response:
+        await problem(response, 403, "consent-missing", "consent.given")
+    assert rig.ingest.signals == []
+
+
+async def test_the_ingests_problem_is_the_clients(rig: Rig) -> None:
+    session = await rig.begin()
+    rig.ingest.reply = SignalReply(
+        problem=Problem(type="no-audio", title="t", status=400, detail="d", field="m=audio", fix="add one")
+    )
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=headers(session)) as response:
+        shown = await problem(response, 400, "no-audio", "m=audio")
+    assert shown["fix"] == "add one"
+    rig.ingest.reply = SignalReply(
+        problem=Problem(
+            type="urn:fieldcoach:problem:no-capacity", title="t", status=503, detail="d", retry_after_s=7
+        )
+    )
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=headers(session)) as response:
+        await problem(response, 503, "no-capacity")
+        assert response.headers["Retry-After"] == "7"
+
+
+async def test_an_ingest_that_has_gone(rig: Rig) -> None:
+    session = await rig.begin()
+    await rig.bus.drain()
+    async with asyncio.timeout(8):
+        async with rig.http.post(
+            rig.url + session["whip_url"], data=OFFER, headers=headers(session)
+        ) as response:
+            await problem(response, 503, "not-ready")
+            assert response.headers["Retry-After"]
+        async with rig.http.post(
+            rig.url + session["end_url"], headers=bearer(session["session_token"])
+        ) as response:
+            assert response.status == 202
