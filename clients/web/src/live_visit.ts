@@ -12,10 +12,10 @@ import { MediaLink } from "./session/media";
 import { RequestError } from "./session/problem";
 import type { CueAction, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
+import { ServerClock } from "./session/server_clock";
 import type { AudioSource } from "./session/source";
 import { WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
-import { sessionTime } from "./state/view";
 
 /** Often enough for a graph of the link, rare beside the audio (0.1 kbps). */
 const STATS_INTERVAL_MS = 10_000;
@@ -28,6 +28,7 @@ export class LiveVisit {
   private readonly media: MediaLink;
   private source: AudioSource | null = null;
   private readonly clock = systemClock;
+  private readonly serverClock = new ServerClock(performance.timeOrigin);
   private cancelCue: (() => void) | null = null;
   private cancelStats: (() => void) | null = null;
   private cancelSummary: (() => void) | null = null;
@@ -193,6 +194,10 @@ export class LiveVisit {
 
   private receive(event: ServerEvent): void {
     const { saved } = this;
+    if (event.type === "pong") {
+      this.serverClock.add(event.t, this.clock.now(), event.server_at);
+      return;
+    }
     if (event.type === "token") {
       saved.session.session_token = event.session_token;
       saveVisit(saved);
@@ -234,9 +239,7 @@ export class LiveVisit {
     if (this.saved.acknowledged.includes(entry) || this.isClosed(cueId)) return;
     this.saved.acknowledged.push(entry);
     saveVisit(this.saved);
-    const { visit } = this.store.get();
-    const at = visit ? sessionTime(visit, this.clock.now()) : 0;
-    this.stream.send({ type: "ack", cue_id: cueId, action, at: Math.round(at * 1000) / 1000 });
+    this.stream.send({ type: "ack", cue_id: cueId, action, at: this.serverClock.at(this.clock.now()) });
   }
 
   private startSource(): void {

@@ -113,10 +113,10 @@ export class EventStream {
     if (this.closed) return;
     if (this.isOpen) {
       if (!this.pingUnanswered) this.ping();
-    } else if (this.cancelRetry) {
-      this.backoff.reset();
-      this.retry();
+      return;
     }
+    this.backoff.reset();
+    if (this.cancelRetry) this.retry();
   }
 
   close(): void {
@@ -168,9 +168,9 @@ export class EventStream {
     this.pingUnanswered = false;
     // Only now: a gateway that accepts and closes at once must not be called again without a pause.
     this.backoff.reset();
-    let event: ServerEvent | null;
+    let parsed: ReturnType<typeof parseEvent>;
     try {
-      event = parseEvent(typeof data === "string" ? data : "");
+      parsed = parseEvent(typeof data === "string" ? data : "");
     } catch (error) {
       if (error instanceof ProtocolError) {
         this.options.onRejected(error);
@@ -178,9 +178,8 @@ export class EventStream {
       }
       throw error;
     }
-    if (event === null) return;
-    if ("id" in event) this.lastId = event.id;
-    this.options.onEvent(event);
+    if (parsed.id !== null) this.lastId = parsed.id;
+    if (parsed.event) this.options.onEvent(parsed.event);
   }
 
   private ping(): void {

@@ -182,6 +182,7 @@ export type ServerEvent =
 
 /** What a client says over the events socket; anything else is answered by an `error` event. */
 export type ClientMessage =
+  /** `at`: wall-clock milliseconds since 1970. */
   | { type: "ack"; cue_id: string; action: CueAction; at: number }
   | { type: "pause" }
   | { type: "resume" }
@@ -225,7 +226,8 @@ class Fields {
   }
 
   private refuse(name: string): never {
-    throw new ProtocolError(this.kind, `${this.path}${name}` || "message");
+    const where = `${this.path}${name}`.replace(/\.$/, "");
+    throw new ProtocolError(this.kind, where || "message");
   }
 
   text(name: string): string {
@@ -281,10 +283,11 @@ class Fields {
  *
  * Fields this client does not use are not checked, so that a server may add more.
  *
- * @returns null for a type this client does not know: a newer server may send more kinds.
+ * @returns the event, null for a type this client does not know (a newer server may send more kinds), and the id
+ *   to resume after, which an unknown event has too.
  * @throws ProtocolError when a field that is used is missing or of another type.
  */
-export function parseEvent(text: string): ServerEvent | null {
+export function parseEvent(text: string): { event: ServerEvent | null; id: string | null } {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -292,76 +295,79 @@ export function parseEvent(text: string): ServerEvent | null {
     throw new ProtocolError("event", "message");
   }
   const type = new Fields(json, "event").text("type");
-  const read = READERS[type];
-  return read ? read(new Fields(json, type)) : null;
+  const fields = new Fields(json, type);
+  const read = READERS.get(type);
+  return { event: read ? read(fields) : null, id: fields.textOrNull("id") };
 }
 
-const READERS: Record<string, (fields: Fields) => ServerEvent> = {
-  state: (f) => ({
-    type: "state",
-    id: f.text("id"),
-    state: f.oneOf("state", MEDIA_STATES),
-    reason: f.textOrEmpty("reason"),
-    degraded: f.textOrNull("degraded"),
-    at: f.number("at"),
-  }),
-  profile: (f) => ({ type: "profile", id: f.text("id"), ...readProfile(f) }),
-  partial: (f) => ({
-    type: "partial",
-    utterance: f.number("utterance"),
-    start: f.number("start"),
-    end: f.number("end"),
-    committed: f.text("committed"),
-    tentative: f.text("tentative"),
-  }),
-  final: (f) => ({
-    type: "final",
-    id: f.text("id"),
-    utterance: f.number("utterance"),
-    start: f.number("start"),
-    end: f.number("end"),
-    text: f.text("text"),
-    language: f.text("language"),
-    speaker: f.oneOf("speaker", SPEAKERS),
-    low_confidence: f.flag("low_confidence"),
-  }),
-  cue: (f) => ({
-    type: "cue",
-    id: f.text("id"),
-    cue_id: f.text("cue_id"),
-    cue: f.text("cue"),
-    title: f.textOrEmpty("title"),
-    text: f.text("text"),
-    severity: f.oneOf("severity", SEVERITIES),
-    ttl_ms: f.number("ttl_ms"),
-    expires_at: f.number("expires_at"),
-    sent_at: f.number("sent_at"),
-  }),
-  checklist: (f) => ({ type: "checklist", id: f.text("id"), stages: f.list("stages", readStage) }),
-  metrics: (f) => ({
-    type: "metrics",
-    id: f.text("id"),
-    speech_s: f.number("speech_s"),
-    words: f.number("words"),
-    questions: f.number("questions"),
-    stage_coverage: f.number("stage_coverage"),
-  }),
-  gap: (f) => ({
-    type: "gap",
-    id: f.text("id"),
-    start: f.number("start"),
-    duration: f.number("duration"),
-    reason: f.textOrEmpty("reason"),
-  }),
-  summary: (f) => ({ type: "summary", id: f.text("id"), ...readSummary(f) }),
-  pong: (f) => ({ type: "pong", t: f.number("t"), server_at: f.number("server_at") }),
-  token: (f) => ({
-    type: "token",
-    session_token: f.text("session_token"),
-    expires_in: f.number("expires_in"),
-  }),
-  error: (f) => ({ type: "error", title: f.textOrEmpty("title"), detail: f.textOrEmpty("detail") }),
-};
+const READERS = new Map<string, (fields: Fields) => ServerEvent>(
+  Object.entries({
+    state: (f) => ({
+      type: "state",
+      id: f.text("id"),
+      state: f.oneOf("state", MEDIA_STATES),
+      reason: f.textOrEmpty("reason"),
+      degraded: f.textOrNull("degraded"),
+      at: f.number("at"),
+    }),
+    profile: (f) => ({ type: "profile", id: f.text("id"), ...readProfile(f) }),
+    partial: (f) => ({
+      type: "partial",
+      utterance: f.number("utterance"),
+      start: f.number("start"),
+      end: f.number("end"),
+      committed: f.text("committed"),
+      tentative: f.text("tentative"),
+    }),
+    final: (f) => ({
+      type: "final",
+      id: f.text("id"),
+      utterance: f.number("utterance"),
+      start: f.number("start"),
+      end: f.number("end"),
+      text: f.text("text"),
+      language: f.text("language"),
+      speaker: f.oneOf("speaker", SPEAKERS),
+      low_confidence: f.flag("low_confidence"),
+    }),
+    cue: (f) => ({
+      type: "cue",
+      id: f.text("id"),
+      cue_id: f.text("cue_id"),
+      cue: f.text("cue"),
+      title: f.textOrEmpty("title"),
+      text: f.text("text"),
+      severity: f.oneOf("severity", SEVERITIES),
+      ttl_ms: f.number("ttl_ms"),
+      expires_at: f.number("expires_at"),
+      sent_at: f.number("sent_at"),
+    }),
+    checklist: (f) => ({ type: "checklist", id: f.text("id"), stages: f.list("stages", readStage) }),
+    metrics: (f) => ({
+      type: "metrics",
+      id: f.text("id"),
+      speech_s: f.number("speech_s"),
+      words: f.number("words"),
+      questions: f.number("questions"),
+      stage_coverage: f.number("stage_coverage"),
+    }),
+    gap: (f) => ({
+      type: "gap",
+      id: f.text("id"),
+      start: f.number("start"),
+      duration: f.number("duration"),
+      reason: f.textOrEmpty("reason"),
+    }),
+    summary: (f) => ({ type: "summary", id: f.text("id"), ...readSummary(f) }),
+    pong: (f) => ({ type: "pong", t: f.number("t"), server_at: f.number("server_at") }),
+    token: (f) => ({
+      type: "token",
+      session_token: f.text("session_token"),
+      expires_in: f.number("expires_in"),
+    }),
+    error: (f) => ({ type: "error", title: f.textOrEmpty("title"), detail: f.textOrEmpty("detail") }),
+  } satisfies { [T in ServerEvent["type"]]: (fields: Fields) => Extract<ServerEvent, { type: T }> }),
+);
 
 function readProfile(f: Fields): Profile {
   return {

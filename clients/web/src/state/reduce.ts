@@ -74,20 +74,17 @@ function applyEvent(visit: Visit, event: ServerEvent, now: number): Visit {
         media: event.state,
         degraded: event.degraded,
         paused: pausedAfter(visit, event.state),
-        clockOffsetS: event.state === "live" ? laterOffset(visit, event.at, now) : visit.clockOffsetS,
       };
     case "partial":
-      return applyPartial(visit, event, now);
+      return applyPartial(visit, event);
     case "final":
-      return applyFinal(visit, event, now);
+      return applyFinal(visit, event);
     case "gap":
       return { ...visit, gaps: [...visit.gaps, event] };
     case "cue":
       return visit.ending ? visit : { ...visit, cue: shownCue(event, now) ?? visit.cue };
     case "checklist":
       return { ...visit, stages: event.stages };
-    case "metrics":
-      return { ...visit, metrics: event };
     default:
       return visit;
   }
@@ -99,24 +96,15 @@ function pausedAfter(visit: Visit, state: Visit["media"]): boolean {
   return state === "live" && visit.media === "paused" ? false : visit.paused;
 }
 
-/**
- * The session's clock is at least where an event's audio ends, so the largest estimate is the closest one. Late
- * or repeated events only give smaller ones.
- */
-function laterOffset(visit: Visit, at: number, now: number): number {
-  const offset = at - now / 1000;
-  return visit.clockOffsetS === null ? offset : Math.max(visit.clockOffsetS, offset);
-}
-
-function applyPartial(visit: Visit, event: PartialEvent, now: number): Visit {
+function applyPartial(visit: Visit, event: PartialEvent): Visit {
   const last = visit.finals.at(-1);
   // By the clock and not by the number alone: another worker may count its utterances anew.
   const isOver = last !== undefined && (event.end <= last.end || event.utterance === last.utterance);
   if (isOver || visit.paused || visit.ending) return visit;
-  return { ...visit, partial: event, clockOffsetS: laterOffset(visit, event.end, now) };
+  return { ...visit, partial: event };
 }
 
-function applyFinal(visit: Visit, event: FinalEvent, now: number): Visit {
+function applyFinal(visit: Visit, event: FinalEvent): Visit {
   if (visit.finals.some((final) => final.id === event.id)) return visit;
   let at = visit.finals.length;
   while (at > 0 && (visit.finals[at - 1]?.start ?? 0) > event.start) at -= 1;
@@ -126,7 +114,6 @@ function applyFinal(visit: Visit, event: FinalEvent, now: number): Visit {
     ...visit,
     finals: [...visit.finals.slice(0, at), event, ...visit.finals.slice(at)],
     partial: settles ? null : partial,
-    clockOffsetS: laterOffset(visit, event.end, now),
   };
 }
 

@@ -10,7 +10,6 @@ import type {
   FinalEvent,
   GapEvent,
   MediaState,
-  MetricsEvent,
   PartialEvent,
   Recogniser,
   ServerEvent,
@@ -68,9 +67,6 @@ export interface Visit {
   cue: ShownCue | null;
   stages: Stage[];
   ticked: string[];
-  metrics: MetricsEvent | null;
-  /** Session clock minus this page's monotonic clock, in seconds; null before the first sound. */
-  clockOffsetS: number | null;
   summary: Summary | null;
   /** Messages that did not fit the protocol. */
   rejected: number;
@@ -134,14 +130,7 @@ export function openedVisit(
     partial: null,
     cue: null,
     stages: [],
-    metrics: null,
-    clockOffsetS: null,
     summary: null,
     rejected: 0,
   };
-}
-
-/** Seconds on the session's clock, as well as this page can know it. */
-export function sessionTime(visit: Visit, now: number): number {
-  return visit.clockOffsetS === null ? 0 : Math.max(0, visit.clockOffsetS + now / 1000);
 }

@@ -20,25 +20,32 @@ export function StartScreen({ app, state }: { app: App; state: ViewState }) {
         <img src="/icon.svg" alt="" width="40" height="40" />
         <span>{text.name}</span>
       </header>
-      <h1>{start.headline}</h1>
-      <p class="lead">{start.promise}</p>
-      <section class="card consent" aria-labelledby="ask">
-        <h2 id="ask">{start.ask}</h2>
-        <blockquote>{start.sentence}</blockquote>
-        <label class="check">
-          <input
-            type="checkbox"
-            data-testid="consent"
-            checked={agreed}
-            aria-describedby="without"
-            onChange={({ currentTarget }) => setAgreed(currentTarget.checked)}
-          />
-          <span>{start.agrees}</span>
-        </label>
-        <p class="hint" id="without">
-          {start.without}
-        </p>
-      </section>
+      {/* What stands in the way comes before what is already known. */}
+      {(!state.trouble || state.needsToken) && (
+        <>
+          <h1>{start.headline}</h1>
+          <p class="lead">{start.promise}</p>
+        </>
+      )}
+      {!state.needsToken && (
+        <section class="card consent" aria-labelledby="ask">
+          <h2 id="ask">{start.ask}</h2>
+          <blockquote>{start.sentence}</blockquote>
+          <label class="check">
+            <input
+              type="checkbox"
+              data-testid="consent"
+              checked={agreed}
+              aria-describedby="without"
+              onChange={({ currentTarget }) => setAgreed(currentTarget.checked)}
+            />
+            <span>{start.agrees}</span>
+          </label>
+          <p class="hint" id="without">
+            {start.without}
+          </p>
+        </section>
+      )}
       <div class="launch">
         {state.trouble && <NoticeBox notice={noticeOf(state.trouble)} />}
         {state.needsToken ? (
@@ -47,7 +54,7 @@ export function StartScreen({ app, state }: { app: App; state: ViewState }) {
           <>
             <button
               type="button"
-              class="primary"
+              class={agreed ? "primary" : "primary outlined"}
               data-testid="start"
               aria-busy={busy !== null}
               disabled={busy !== null}
@@ -72,7 +79,13 @@ export function StartScreen({ app, state }: { app: App; state: ViewState }) {
                 </button>
               </div>
             ) : (
-              <FileChoice label={start.orFile} onChoose={setFile} />
+              <FileChoice
+                label={start.orFile}
+                onChoose={(chosen) => {
+                  setFile(chosen);
+                  app.dismissTrouble();
+                }}
+              />
             )}
           </>
         )}

@@ -14,14 +14,12 @@ export function SummaryScreen(props: { visit: Visit; summary: Summary; onNew: ()
   // The screen has changed under a reader: begin at its top.
   useEffect(() => title.current?.focus(), []);
   const t = text.summary;
-  const seconds = Math.round(summary.duration_s);
   return (
     <main class="summary" data-testid="summary">
       <header class="summary-head">
         <h1 tabIndex={-1} ref={title}>
           {t.title}
         </h1>
-        {visit.listening && <p class="hint">{t.lasted(Math.floor(seconds / 60), seconds % 60)}</p>}
       </header>
       {visit.listening ? <Heard summary={summary} /> : <ByHand visit={visit} />}
       <div class="launch">
@@ -35,11 +33,18 @@ export function SummaryScreen(props: { visit: Visit; summary: Summary; onNew: ()
 
 function Heard({ summary }: { summary: Summary }) {
   const t = text.summary;
+  const seconds = Math.round(summary.duration_s);
   return (
     <>
       <section class="card result">
         <Score score={summary.score} />
-        {summary.text && <p>{summary.text}</p>}
+        <ul class="facts">
+          <li>{text.visit.steps(summary.stages.length, summary.checklist.length)}</li>
+          <li>{t.orderCount(summary.orders.length)}</li>
+          <li>{t.objectionCount(summary.objections.length)}</li>
+          <li>{t.lasted(Math.floor(seconds / 60), seconds % 60)}</li>
+        </ul>
+        {summary.text && <p class="told">{summary.text}</p>}
       </section>
       <section class="card">
         <h2>{t.order}</h2>

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { FinalEvent, GapEvent, PartialEvent } from "../session/protocol";
+import type { FinalEvent, GapEvent, PartialEvent, Recogniser } from "../session/protocol";
 import { text } from "./text";
 import { transcriptLines } from "./words";
 
@@ -7,14 +7,14 @@ interface Props {
   finals: FinalEvent[];
   gaps: GapEvent[];
   partial: PartialEvent | null;
-  note: string;
+  recogniser: Recogniser;
   consentText: string;
 }
 
 /** About two lines: who has scrolled further up than that is reading, and must not be pulled away. */
 const AT_BOTTOM_PX = 56;
 
-export function Transcript({ finals, gaps, partial, note, consentText }: Props) {
+export function Transcript({ finals, gaps, partial, recogniser, consentText }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(true);
   const lines = useMemo(
@@ -30,6 +30,7 @@ export function Transcript({ finals, gaps, partial, note, consentText }: Props) 
       ),
     [finals, gaps],
   );
+  const isEmpty = lines.length === 0 && partial === null;
   const toBottom = () => {
     const element = box.current;
     if (element) element.scrollTop = element.scrollHeight;
@@ -48,6 +49,16 @@ export function Transcript({ finals, gaps, partial, note, consentText }: Props) 
   }, [follows]);
   return (
     <section class="transcript-area" aria-label={text.visit.transcript}>
+      {/* Whole until the first words need the room; its first line stays. */}
+      <details class="about" data-testid="asr-note" open={isEmpty}>
+        <summary>{text.recogniserName(recogniser)}</summary>
+        <p>{text.recogniser(recogniser)}</p>
+        {consentText && (
+          <p>
+            {text.visit.consent} {consentText}
+          </p>
+        )}
+      </details>
       <div
         class="transcript"
         data-testid="transcript"
@@ -60,18 +71,7 @@ export function Transcript({ finals, gaps, partial, note, consentText }: Props) 
           setFollows(scrollHeight - scrollTop - clientHeight < AT_BOTTOM_PX)
         }
       >
-        <div class="notes">
-          <p class="fine" data-testid="asr-note">
-            {note}
-          </p>
-          {consentText && (
-            <details class="fine">
-              <summary>{text.visit.consent}</summary>
-              <p>{consentText}</p>
-            </details>
-          )}
-        </div>
-        {lines.length === 0 && !partial && <p class="empty">{text.visit.hearsNothing}</p>}
+        {isEmpty && <p class="empty">{text.visit.hearsNothing}</p>}
         {lines}
         {partial && (
           <p class="line open" data-testid="partial">

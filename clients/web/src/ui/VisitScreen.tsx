@@ -37,12 +37,12 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
           finals={visit.finals}
           gaps={visit.gaps}
           partial={visit.partial}
-          note={text.recogniser(visit.recogniser)}
+          recogniser={visit.recogniser}
           consentText={visit.consentText}
         />
       )}
       <div class="foot">
-        <div aria-live="assertive">
+        <div class="announced" aria-live="assertive">
           {visit.cue && (
             <CueCard
               key={visit.cue.event.cue_id}
@@ -114,9 +114,10 @@ function Controls({ app, visit, running }: { app: App; visit: Visit; running: bo
         {text.visit.makingSummary}
       </p>
     );
+  const hears = visit.listening && visit.sourceState !== "off" && visit.sourceState !== "lost";
   return (
     <div class="controls">
-      {visit.listening && (
+      {hears && (
         <button
           type="button"
           class="secondary"

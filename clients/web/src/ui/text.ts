@@ -96,11 +96,12 @@ export const text = {
   start: {
     headline: "A quiet coach for your outlet visit",
     promise: "It listens with you and shows one short cue at the moment it helps.",
-    ask: "Ask the customer first",
+    ask: "Tell the customer first",
+    // The consent text of the gateway, version 2026-11 (`CONSENT` in app.ts), word by word.
     sentence:
-      "“I use an app that listens and reminds me of what I should not forget. Nothing is recorded. Is that all right?”",
+      "“This visit is listened to by an assistant that turns speech into text and gives the salesperson short advice. Audio is not stored, and the text is forgotten after the visit. You may say no, or ask for a pause at any time.”",
     agrees: "The customer agrees to listening",
-    without: "Without a yes you get the checklist, and the microphone stays off.",
+    without: "Without it: checklist only, microphone off.",
     listen: "Start listening",
     playFile: "Start with this file",
     checklist: "Start checklist only",
@@ -143,10 +144,9 @@ export const text = {
     done: "Done",
     dismiss: "Not now",
     time: "Time",
-    consent: "What the customer agreed to",
+    consent: "The customer agreed to:",
   },
   state: {
-    created: "Ready",
     connecting: "Connecting",
     live: "Listening",
     paused: "Paused",
@@ -206,6 +206,8 @@ export const text = {
     title: "Visit summary",
     score: "Score",
     outOf: "of 100",
+    objectionCount: (count: number) => (count === 1 ? "1 objection" : `${count} objections`),
+    orderCount: (count: number) => (count === 1 ? "1 order line" : `${count} order lines`),
     order: "Order",
     noOrder: "No order was heard.",
     steps: "Steps",
@@ -221,10 +223,12 @@ export const text = {
     byLlm: "Worded by a language model from what was heard.",
   },
   close: "Close",
+  recogniserName: ({ engine, model }: Recogniser): string =>
+    model === SYNTHETIC_MODEL ? "Trial recogniser, about 340 words" : `Recogniser: ${engine}, model ${model}`,
   recogniser: ({ engine, model }: Recogniser): string =>
     model === SYNTHETIC_MODEL
       ? "Trial recogniser: a small model trained on synthetic speech, about 340 words of an outlet visit. Real speech needs a real Whisper model (ASR_MODEL=small)."
-      : `Recogniser: ${engine}, model ${model}.`,
+      : `Speech is understood by ${engine} with the model ${model}.`,
   microphone: MICROPHONE,
   file: FILE,
   problems: PROBLEMS,

@@ -4,7 +4,6 @@ import type { Visit } from "../state/view";
 
 /** The one state that matters most to the person who looks; a key of `text.state`. */
 export type StateKey =
-  | "created"
   | "connecting"
   | "live"
   | "paused"
@@ -26,7 +25,8 @@ export function stateKey(visit: Visit): StateKey {
   if (visit.audio === "connecting" || visit.audio === "off" || visit.link === "connecting")
     return "connecting";
   if (visit.audio === "lost" || visit.audio === "blocked") return "reconnecting";
-  return visit.media;
+  // The sound is on its way, and the server has not heard the first of it.
+  return visit.media === "created" ? "connecting" : visit.media;
 }
 
 export type SourceKey =

@@ -1,0 +1,209 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { MediaLink, type MediaLinkState, type Publisher } from "../../src/session/media";
+import { offline, problemOf, RequestError } from "../../src/session/problem";
+import { VirtualClock } from "./virtual_clock";
+
+class FakePublisher implements Publisher {
+  closed = false;
+  bitrates: number[] = [];
+
+  constructor(
+    readonly maxBitrate: number,
+    readonly become: (state: RTCPeerConnectionState) => void,
+    private readonly fault: Error | null,
+  ) {}
+
+  async publish(): Promise<void> {
+    if (this.fault) throw this.fault;
+  }
+
+  async setMaxBitrate(bitsPerSecond: number): Promise<void> {
+    this.bitrates.push(bitsPerSecond);
+    if (this.closed) throw new Error("closed");
+  }
+
+  async stats() {
+    return { rtt_ms: 80 };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}
+
+const TRACK = {} as MediaStreamTrack;
+let clock: VirtualClock;
+let publishers: FakePublisher[];
+let states: MediaLinkState[];
+let refused: RequestError[];
+let fault: Error | null;
+let link: MediaLink;
+
+const publisher = (): FakePublisher => publishers.at(-1) as FakePublisher;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  publishers = [];
+  states = [];
+  refused = [];
+  fault = null;
+  link = new MediaLink(
+    {
+      createPublisher: ({ maxBitrate, onConnection }) => {
+        const created = new FakePublisher(maxBitrate, onConnection, fault);
+        publishers.push(created);
+        return created;
+      },
+      clock,
+      random: () => 0.5,
+      onState: (state) => states.push(state),
+      onRefused: (error) => refused.push(error),
+    },
+    16_000,
+  );
+});
+
+async function connected(): Promise<void> {
+  link.start(TRACK);
+  await clock.pass(0);
+  publisher().become("connected");
+}
+
+it("connects and stops", async () => {
+  await connected();
+  expect(states).toEqual(["connecting", "connected"]);
+  expect(await link.stats()).toEqual({ rtt_ms: 80 });
+  link.stop();
+  expect(publisher().closed).toBe(true);
+  expect(states.at(-1)).toBe("off");
+  expect(await link.stats()).toBeNull();
+  await clock.pass(60_000);
+  expect(publishers).toHaveLength(1);
+});
+
+it("keeps the bitrate it was told for the next connection", async () => {
+  link.setMaxBitrate(12_000);
+  await connected();
+  expect(publisher().maxBitrate).toBe(12_000);
+  link.setMaxBitrate(10_000);
+  expect(publisher().bitrates).toEqual([10_000]);
+  publisher().closed = true;
+  link.setMaxBitrate(8_000);
+  await clock.pass(0);
+});
+
+describe("a lost connection", () => {
+  it("that failed is replaced at once", async () => {
+    await connected();
+    publisher().become("failed");
+    await clock.pass(0);
+    expect(publishers).toHaveLength(2);
+    expect(publishers[0]?.closed).toBe(true);
+    expect(states.at(-1)).toBe("lost");
+    publisher().become("connected");
+    expect(states.at(-1)).toBe("connected");
+  });
+
+  it("that is only disconnected gets time to heal", async () => {
+    await connected();
+    publisher().become("disconnected");
+    await clock.pass(3_999);
+    publisher().become("connected");
+    await clock.pass(60_000);
+    expect(publishers).toHaveLength(1);
+    publisher().become("disconnected");
+    await clock.pass(4_000);
+    expect(publishers).toHaveLength(2);
+  });
+
+  it("does not wait when the network is back", async () => {
+    await connected();
+    link.wake();
+    publisher().become("disconnected");
+    link.wake();
+    await clock.pass(0);
+    expect(publishers).toHaveLength(2);
+  });
+
+  it("is not heard of again", async () => {
+    await connected();
+    const first = publisher();
+    first.become("failed");
+    await clock.pass(0);
+    publisher().become("connected");
+    first.become("failed");
+    await clock.pass(60_000);
+    expect(publishers).toHaveLength(2);
+    expect(states.at(-1)).toBe("connected");
+  });
+});
+
+describe("sound that never arrives", () => {
+  it("is called blocked after ten seconds, and tried again", async () => {
+    link.start(TRACK);
+    await clock.pass(10_000);
+    expect(states.at(-1)).toBe("blocked");
+    await clock.pass(300);
+    expect(publishers).toHaveLength(2);
+  });
+
+  it("is called blocked when the connection fails before its first contact", async () => {
+    link.start(TRACK);
+    await clock.pass(0);
+    publisher().become("failed");
+    expect(states.at(-1)).toBe("blocked");
+  });
+
+  it("is called lost once it had arrived", async () => {
+    await connected();
+    publisher().become("failed");
+    await clock.pass(10_000);
+    expect(states).not.toContain("blocked");
+  });
+});
+
+describe("an offer that is not taken", () => {
+  it("is made again after the pause that the server names", async () => {
+    fault = new RequestError(problemOf(503, {}, "5"));
+    link.start(TRACK);
+    await clock.pass(4_999);
+    expect(publishers).toHaveLength(1);
+    fault = null;
+    await clock.pass(1);
+    expect(publishers).toHaveLength(2);
+  });
+
+  it("is made again with a growing pause when nobody answers", async () => {
+    fault = new RequestError(offline());
+    link.start(TRACK);
+    await clock.pass(1500);
+    expect(publishers).toHaveLength(3);
+    expect(states.at(-1)).toBe("lost");
+  });
+
+  it("is made again after an answer that the browser refuses", async () => {
+    fault = new Error("InvalidAccessError");
+    link.start(TRACK);
+    await clock.pass(300);
+    expect(publishers).toHaveLength(2);
+  });
+
+  it("is not made again when it is refused for good", async () => {
+    fault = new RequestError(problemOf(403, {}, null));
+    link.start(TRACK);
+    await clock.pass(60_000);
+    expect(publishers).toHaveLength(1);
+    expect(refused).toHaveLength(1);
+  });
+
+  it("is forgotten when the visit stops meanwhile", async () => {
+    fault = new RequestError(problemOf(403, {}, null));
+    link.start(TRACK);
+    await clock.pass(0).then(() => undefined);
+    link.stop();
+    link.start(TRACK);
+    link.stop();
+    await clock.pass(60_000);
+    expect(publishers).toHaveLength(1);
+  });
+});
