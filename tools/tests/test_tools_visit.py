@@ -10,7 +10,14 @@ from aiohttp import WSMsgType, web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from fieldcoach.tools.commands.visit import JsonView
-from fieldcoach.tools.errors import EventsClosed, GatewayUnreachable, MediaFailed, Refused, VisitError
+from fieldcoach.tools.errors import (
+    EventsClosed,
+    GatewayUnreachable,
+    MediaFailed,
+    Refused,
+    SummaryMissing,
+    VisitError,
+)
 from fieldcoach.tools.phone import visit as visit_module
 from fieldcoach.tools.phone.visit import Visit, VisitPlan
 
@@ -29,6 +36,8 @@ class FakeGateway:
         self.resumed_after: list[str | None] = []
         self.authorizations: list[str] = []
         self.packets = 0
+        self.asked = 0
+        self.sends_summary = True
         self.url = ""
         self._socket: web.WebSocketResponse | None = None
         self._peer: RTCPeerConnection | None = None
@@ -40,6 +49,7 @@ class FakeGateway:
         app.router.add_post("/v1/sessions/s/whip", self.whip)
         app.router.add_get("/v1/sessions/s/events", self.events)
         app.router.add_post("/v1/sessions/s/end", self.end)
+        app.router.add_get("/v1/sessions/s/summary", self.summary)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -127,9 +137,18 @@ class FakeGateway:
             await self.emit({"type": "final", "start": 0.0, "end": 0.5, "text": "ten boxes", "timing": None})
             await self.emit({"type": "cue", "cue_id": "c", "cue": "x", "text": "say it", "trigger": None})
             await asyncio.wait_for(self.acknowledged.wait(), 5)
-            await self.emit({"type": "summary", "score": 40, "stages": [], "objections": [], "orders": []})
+            if self.sends_summary:
+                await self.emit(
+                    {"type": "summary", "score": 40, "stages": [], "objections": [], "orders": []}
+                )
             await self._socket.close(code=1000)
         return web.json_response({"state": "ending"}, status=202)
+
+    async def summary(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if self.asked < 3:
+            return web.json_response({"state": "ending"}, status=202)
+        return web.json_response({"score": 55, "stages": [], "objections": [], "orders": []})
 
     async def emit(self, event: dict[str, Any]) -> None:
         assert self._socket is not None
@@ -175,6 +194,24 @@ async def test_the_events_channel_comes_back_after_the_last_event(gateway: FakeG
     assert gateway.resumed_after == [None, "i1"]
     assert result.reconnects == 1
     assert result.summary["score"] == 40
+
+
+async def test_a_summary_that_does_not_come_by_itself_is_asked_for(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit_module, "ASK_PAUSE_S", 0.01)
+    gateway.sends_summary = False
+    result = await Visit(plan(gateway)).run()
+    assert (gateway.asked, result.summary["score"]) == (3, 55)
+
+
+async def test_a_summary_that_never_comes_is_told(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit_module, "SUMMARY_TIMEOUT_S", 0.0)
+    gateway.sends_summary, gateway.asked = False, -1_000
+    with pytest.raises(SummaryMissing, match="the coach's log"):
+        await Visit(plan(gateway)).run()
 
 
 async def test_a_problem_is_told_with_its_field_and_its_fix(gateway: FakeGateway) -> None:

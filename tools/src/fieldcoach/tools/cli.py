@@ -4,6 +4,7 @@ Status 0: done. 1: it failed, with the reason on standard error. 2: wrong usage.
 """
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -129,6 +130,8 @@ def bench(
 
 def main() -> None:
     """The console script."""
+    for chatty in ("aioice", "aiortc"):  # what they warn of is told in a sentence, if it matters
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     app(prog_name="fieldcoach")
 
 

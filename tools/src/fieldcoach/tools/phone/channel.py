@@ -68,8 +68,10 @@ class EventChannel:
             try:
                 code = await self._one_connection()
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in (401, 403):
+                    raise self._as_tool_error(error) from error
                 if not self.connected.is_set() and self._last_id is None:
-                    raise self._first_failure(error) from error
+                    raise self._as_tool_error(error) from error
                 code = -1
             finally:
                 self._socket = None
@@ -150,7 +152,7 @@ class EventChannel:
         except (ConnectionError, aiohttp.ClientError):
             return  # the receiving side notices the same and reconnects
 
-    def _first_failure(self, error: Exception) -> Exception:
+    def _as_tool_error(self, error: Exception) -> Exception:
         if isinstance(error, aiohttp.WSServerHandshakeError):
             return Refused("GET events", error.status, {"title": error.message})
         return unreachable(self._api.gateway, error)

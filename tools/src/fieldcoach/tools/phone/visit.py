@@ -23,6 +23,7 @@ CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
 SUMMARY_TIMEOUT_S = 20.0
 """The last final, then the summary; with an LLM it has its own budget, so the wait is generous."""
+ASK_PAUSE_S = 0.5
 LINGER_S = 2.0
 """After the summary, for the last state and the server's close."""
 STATS_PAUSE_S = 5.0
@@ -214,20 +215,21 @@ class Visit:
         listening: asyncio.Task[None],
     ) -> dict[str, Any]:
         assert self._summary is not None
+        deadline = time.monotonic() + SUMMARY_TIMEOUT_S
         awaited: set[asyncio.Future[Any]] = {self._summary, listening}
         await asyncio.wait(awaited, timeout=SUMMARY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        if self._summary.done():
-            return self._summary.result()
-        # the channel is gone or silent: the summary can still be asked for
-        summary = await api.summary(session["summary_url"], channel.token)
-        if summary is None:
-            raise SummaryMissing(
-                f"no summary within {SUMMARY_TIMEOUT_S:.0f} s after the end of the visit;"
-                " look at the coach's log (`fieldcoach up --verbose`)"
-            )
-        event = {"type": "summary", **summary}
-        self._receive(event)
-        return event
+        while not self._summary.done():  # the channel is gone or silent: the summary can still be asked for
+            summary = await api.summary(session["summary_url"], channel.token)
+            if summary is not None:
+                self._receive({**summary, "type": "summary"})
+            elif time.monotonic() > deadline:
+                raise SummaryMissing(
+                    f"no summary within {SUMMARY_TIMEOUT_S:.0f} s after the end of the visit;"
+                    " look at the coach's log (`fieldcoach up --verbose`)"
+                )
+            else:
+                await asyncio.sleep(ASK_PAUSE_S)
+        return self._summary.result()
 
     async def _while_listening(
         self,
