@@ -118,7 +118,8 @@ Start = Callable[..., Any]
 @pytest.fixture
 async def start_gateway(nats_url: str, tmp_path: Path) -> AsyncIterator[Start]:
     """Starts gateways with changed settings; ends them all."""
-    rigs: list[tuple[Rig, Bus]] = []
+    rigs: list[Rig] = []
+    buses: list[Bus] = []
 
     async def start(**changes: Any) -> Rig:
         values: dict[str, Any] = {
@@ -130,23 +131,24 @@ async def start_gateway(nats_url: str, tmp_path: Path) -> AsyncIterator[Start]:
         }
         settings = GatewaySettings(**(values | changes))
         gateway_bus, test_bus = Bus(nats_url, "local", "gateway"), Bus(nats_url, "local", "test")
-        await gateway_bus.connect()
-        await test_bus.connect()
+        for bus in (gateway_bus, test_bus):
+            buses.append(bus)
+            await bus.connect()
         service = GatewayService(settings, gateway_bus)
         await service.start()
         ingest = FakeIngest(test_bus)
         await ingest.start()
         http = aiohttp.ClientSession()
         rig = Rig(f"http://127.0.0.1:{service.port}", service, ingest, test_bus, http, settings)
-        rigs.append((rig, gateway_bus))
+        rigs.append(rig)
         return rig
 
     yield start
-    for rig, gateway_bus in rigs:
+    for rig in rigs:
         await rig.http.close()
         await rig.service.drain()
-        await gateway_bus.drain()
-        await rig.bus.drain()
+    for bus in buses:
+        await bus.drain()
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Rig:
 
 
 def test_events_carry_positions_from_which_another_channel_goes_on() -> None:
-    events = [state(1), final(2), cue(3), final(4), state(5)]
+    events: list[EventMessage] = [state(1), final(2), cue(3), final(4), state(5)]
     whole = Rig()
     whole.put(*events)
     whole.channel.backlog_is_in()

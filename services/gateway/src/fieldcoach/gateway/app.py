@@ -67,7 +67,8 @@ def build_app(gateway: Gateway) -> FastAPI:
 
     for module in (session_routes, whip_routes, event_routes, operation_routes, dev_login):
         app.include_router(module.router)
-    app.mount("/", web_app(gateway.settings.web_dir), name="web")
+    # not a mount: that would take the API's paths, too, when only their method does not fit
+    app.router.default = web_app(gateway.settings.web_dir)
     app.add_middleware(
         Edge,
         origins=gateway.origins,
