@@ -23,6 +23,9 @@ class BenchOptions:
     visits: Path | None = None
 
 
+TABLE_WIDTH = 110
+"""In a file or a pipe, where nothing says how wide a line may be."""
+
 Bench = Callable[[Path, bool, Path | None, Console], Awaitable[dict[str, Any]]]
 """Root of the checkout, quick, folder of visits, console for progress and tables → the figures by name."""
 
@@ -38,6 +41,8 @@ async def run_bench(name: str, options: BenchOptions) -> None:
     if name not in BENCHMARKS:
         raise BenchError(f"no benchmark {name!r}; there is: {', '.join(sorted(BENCHMARKS))}")
     console = Console(stderr=options.as_json)
+    if not console.is_terminal:
+        console = Console(stderr=options.as_json, width=TABLE_WIDTH)
     figures = await BENCHMARKS[name](options.root, options.quick, options.visits, console)
     if options.as_json:
         sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")

@@ -7,9 +7,10 @@ objections     sets of ids a visit: heard is what the summary or a cue names
 orders         right: sku, qty and unit as last agreed; wrong: any other, missing or too many
 eos_to_final   from the script's end of a line to the arrival of the final that covers that end
 cue            from the script's end of the line that fired it to the arrival of the cue
-overhead       eos_to_final without the final's own endpoint_ms and asr_ms. The worker counts its wait from
-               the arrival of what *it* takes for the last speech sample; where that is later than the
-               script's end, the difference is part of the overhead, where it is earlier, missing from it
+overhead       what is neither endpoint wait nor ASR compute: from the microphone to the worker, and from the
+               final's publishing to the client. Counted from what the *worker* takes for the last speech
+               sample, since its wait counts from there: a speaker's fading last sound may lie after it, and
+               then eos_to_final is less than overhead, wait and compute together
 services       of the overhead, the bus and the services' own work: from the ingest's publishing of the chunk
                to the worker's receiving it, and from the final's publishing to its arrival at the client
 """
@@ -32,12 +33,10 @@ Received = tuple[float, Event]
 
 @dataclass(frozen=True, slots=True)
 class LineScore:
-    """One line and the final that covers its end. `*_ms` is None if there is none, or it has no timing."""
+    """One line and the final that covers its end; `eos_to_final_ms` is None if there is none."""
 
     end: float
     eos_to_final_ms: float | None
-    overhead_ms: float | None
-    heard_at: float | None
     is_merged: bool
     """The same final covers the end of the next line too: the recogniser heard no pause between them."""
 
@@ -75,11 +74,6 @@ class VisitScore:
         """Of each line that has a final."""
         return [line.eos_to_final_ms for line in self.lines if line.eos_to_final_ms is not None]
 
-    @property
-    def overhead_ms(self) -> list[float]:
-        """Of each line whose final carries its timing."""
-        return [line.overhead_ms for line in self.lines if line.overhead_ms is not None]
-
 
 def score_visit(gold: GoldVisit, events: Sequence[Received], summary: Event) -> VisitScore:
     """Score what came (seconds since the first sample, event) and the summary against the script."""
@@ -115,12 +109,7 @@ def score_lines(lines: Sequence[GoldLine], finals: Sequence[Received]) -> list[L
         following = matched[place + 1] if place + 1 < len(matched) else None
         is_merged = final is not None and following is not None and final[1] is following[1]
         eos_ms = None if final is None else (final[0] - line.end) * 1e3
-        timing = final[1].get("timing") if final is not None else None
-        overhead_ms = heard_at = None
-        if eos_ms is not None and isinstance(timing, dict):
-            overhead_ms = eos_ms - float(timing["endpoint_ms"]) - float(timing["asr_ms"])
-            heard_at = float(timing["heard_at"])
-        scores.append(LineScore(line.end, eos_ms, overhead_ms, heard_at, is_merged))
+        scores.append(LineScore(line.end, eos_ms, is_merged))
     return scores
 
 

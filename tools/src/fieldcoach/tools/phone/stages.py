@@ -30,6 +30,11 @@ class StageTimes:
     coach: float | None = None
 
     @property
+    def overhead(self) -> float:
+        """What is neither a wait for silence nor computing: the two ways, there and back."""
+        return self.uplink + self.delivery
+
+    @property
     def total(self) -> float:
         """From the last speech sample at the microphone to the phone."""
         return self.uplink + self.endpoint + self.asr + (self.coach or 0.0) + self.delivery
