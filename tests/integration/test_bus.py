@@ -161,3 +161,15 @@ async def test_a_full_send_buffer_is_told(bus: Bus) -> None:
             await bus.publish(bus.subjects.asr_heartbeat(), chunk)
     assert not bus.can_publish
     await until(lambda: bus.can_publish)
+
+
+async def test_events_behind_a_full_send_buffer_go_out_by_themselves(bus: Bus) -> None:
+    session, numbers, reader = new_id(), EventNumbers(), Reader()
+    follower = SessionFollower(bus, session, reader)
+    await follower.start()
+    with pytest.raises(BackPressure):
+        for _ in range(MAX_PENDING_BYTES // 60_000 + 2):
+            await bus.publish(bus.subjects.asr_heartbeat(), b"x" * 60_000)
+    await bus.publish_event(SessionState(session=session, n=numbers.next(), state="ended"))
+    await until(lambda: len(reader.events) == 1)
+    await follower.stop()

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 MAX_PENDING_BYTES = 256 * 1024
 OUTBOX_EVENTS = 2_000
+OUTBOX_RETRY_S = 0.05
+"""A full send buffer (256 KiB) is out in milliseconds once the loop turns."""
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[str, bytes, Headers], None]
@@ -47,6 +49,7 @@ class Bus:
         self._js: JetStreamContext | None = None
         self._outbox: deque[tuple[str, bytes, dict[str, str]]] = deque()
         self._flushing = asyncio.Lock()
+        self._retrying = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._was_connected = False
@@ -168,9 +171,23 @@ class Bus:
             while self._outbox:
                 try:
                     await self.publish(*self._outbox[0])
-                except BusUnavailable:
+                except BackPressure:
+                    self._flush_later()
                     return
+                except BusUnavailable:
+                    return  # the reconnect flushes
                 self._outbox.popleft()
+
+    def _flush_later(self) -> None:
+        # no event may follow that would take the waiting ones along: the last of a visit is its summary
+        if not self._retrying:
+            self._retrying = True
+            self.spawn(self._flush_after(OUTBOX_RETRY_S))
+
+    async def _flush_after(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        self._retrying = False
+        await self._flush_outbox()
 
     def _event_subject(self, event: EventMessage) -> str:
         match event.kind:
