@@ -60,11 +60,14 @@ async def bench_visit(root: Path, quick: bool, folder: Path | None, console: Con
                         pcm=read_pcm(gold.audio)[: 2 * round(SAMPLE_RATE * gold.seconds)],
                         playbook=DEFAULT_PLAYBOOK,
                     )
-                    # the replay is over in the silence before the first words, and costs no time at the end
-                    result, allowed = await asyncio.gather(
-                        Visit(plan).run(), allowed_objection_cues(playbook, gold)
-                    )
-                    played.append((gold, result, allowed))
+                    # beside the visit's beginning, so that it costs no time at the end
+                    replaying = asyncio.create_task(allowed_objection_cues(playbook, gold))
+                    try:
+                        result = await Visit(plan).run()
+                        played.append((gold, result, await replaying))
+                    finally:
+                        replaying.cancel()
+                        await asyncio.gather(replaying, return_exceptions=True)
             # the stack has stopped, so the last spans have arrived
             reports = [
                 _report(gold, result, score_visit(gold, result.events, result.summary), collector, allowed)
