@@ -6,7 +6,7 @@ words as the same chunks on time.
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -14,19 +14,12 @@ import numpy as np
 
 from fieldcoach.common.audio import CONCEALED, SAMPLE_RATE, Flag, PcmChunk
 
-from .agreement import without_overlap
+from .actions import Action, Complete, Dropped, Retried, Withdraw
 from .endpoint import Endpointer, EndpointRules, Turn
 from .engines.base import Segment
 from .jobs import DEADLINE_S, Decoded, Job, Kind
 from .timeline import Timeline
-from .utterance import (
-    Ending,
-    FinalText,
-    PartialText,
-    Utterance,
-    is_doubtful,
-    outcome_of,
-)
+from .utterance import Ending, PartialText, Utterance, final_text, outcome_of
 from .voice import FRAME, VoiceDetector
 
 LONGEST_FILL: Final = SAMPLE_RATE
@@ -50,37 +43,6 @@ class Rules:
     """A partial that reaches this far beyond the last voiced frame has heard the whole utterance."""
     first_partial: int
     """From the onset to the first partial."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """A queued job is not needed any more."""
-
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """An utterance in which nothing was said, and why we think so."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """A filter fired or the engine failed; the utterance is decoded once more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """The last final is out: nothing more will be said."""
-
-    end_sample: int
-
-
-Action = Job | Withdraw | PartialText | FinalText | Dropped | Retried | Complete
 
 
 class SessionRecogniser:
@@ -262,6 +224,10 @@ class SessionRecogniser:
         utterance, timeline = self._open, self._timeline
         assert utterance is not None
         assert timeline is not None
+        # decodes that began before the cut have heard what now belongs to the next utterance
+        self._actions += [Withdraw(Kind.SPECULATIVE), Withdraw(Kind.PARTIAL)]
+        utterance.resume()
+        utterance.partial_job = utterance.partial_reach = utterance.heard = None
         head = self._endpointer.voiced_end
         at = timeline.quietest(head - CUT_SEARCH, head, CUT_WIDTH)
         utterance.pcm = timeline.read(utterance.decode_from, at)
@@ -442,36 +408,9 @@ class SessionRecogniser:
         if hypothesis is None or outcome.verdict.is_drop:
             self._actions.append(Dropped("decode-failed" if hypothesis is None else outcome.verdict))
             return
-        text = without_overlap(self._last_text, hypothesis.text) if utterance.follows_cut else hypothesis.text
+        final = final_text(utterance, hypothesis, outcome, ending, self._last_text)
         self._last_text = hypothesis.text
-        if not text:
-            self._actions.append(Dropped("overlap"))
-            return
-        words = hypothesis.words[len(hypothesis.text.split()) - len(text.split()) :]
-        self._actions.append(
-            FinalText(
-                utterance=utterance.number,
-                first_sample=utterance.onset,
-                end_sample=ending.end_sample,
-                text=text,
-                words=tuple(
-                    replace(
-                        word, start=utterance.decode_from + word.start, end=utterance.decode_from + word.end
-                    )
-                    for word in words
-                ),
-                confidence=hypothesis.confidence,
-                low_confidence=is_doubtful(hypothesis, outcome.verdict),
-                concealed=ending.concealed,
-                heard_first_at=utterance.heard_first_at,
-                heard_at=ending.heard_at,
-                decided_at=ending.decided_at,
-                deadline=ending.heard_at + DEADLINE_S[Kind.FINAL],
-                decode_started_at=outcome.started_at,
-                decode_ended_at=outcome.ended_at,
-                decode_s=utterance.decode_s,
-            )
-        )
+        self._actions.append(final if final.text else Dropped("overlap"))
 
     def _take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []

@@ -16,6 +16,7 @@ from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import Ack, AckBatch, ClaimReply, ClaimRequest, WorkerHeartbeat
 from fieldcoach.common.telemetry import Headers
 
+from .actions import Action, Complete, Dropped, Retried, Withdraw
 from .calibration import calibrate
 from .decoders import Decoders
 from .engines.base import Engine, Segment
@@ -24,7 +25,7 @@ from .errors import AsrError
 from .jobs import Decoded, Job, Kind
 from .load import Capacity, Pace
 from .publisher import Publisher
-from .recogniser import Action, Complete, Dropped, Retried, SessionRecogniser, Withdraw
+from .recogniser import SessionRecogniser
 from .scheduler import Scheduler
 from .session import Session
 from .settings import AsrSettings
@@ -339,8 +340,10 @@ class AsrService:
 
     async def _acknowledge(self, sessions: Iterable[Session]) -> None:
         by_ingest: defaultdict[str, list[Ack]] = defaultdict(list)
+        now = time.monotonic()
         for session in sessions:
-            by_ingest[session.ingest].append(session.ack())
+            if (ack := session.ack(now)) is not None:
+                by_ingest[session.ingest].append(ack)
         for ingest, acks in by_ingest.items():
             batch = AckBatch(worker=self.worker, acks=tuple(acks))
             await self._send(self._bus.subjects.ack(ingest), batch.encode())

@@ -7,11 +7,15 @@ from fieldcoach.common.audio import Flag, PcmChunk
 from fieldcoach.common.messages import Ack, ClaimRequest
 from fieldcoach.common.numbering import EventNumbers
 
+from .actions import Action
 from .intake import Admitted, Intake
-from .recogniser import Action, SessionRecogniser
+from .recogniser import SessionRecogniser
 
 INBOX_CHUNKS: Final = 600
 """36 s of 60 ms chunks: more than the ingest's ring of 30 s can send at once."""
+
+HOLE_S: Final = 0.6
+"""The same ack goes out twice more at 4 Hz, which asks the ingest to go back; then none."""
 
 
 class Session:
@@ -28,6 +32,7 @@ class Session:
         self.last_decode_s = 0.0
         self.heard_at = now
         """When the last chunk was consumed, monotonic seconds."""
+        self._hole_since: float | None = None
         self.is_finishing = False
         """No more audio will be heard."""
         self.has_ended = False
@@ -45,8 +50,14 @@ class Session:
         """Whether chunks wait for the listener."""
         return bool(self._inbox)
 
-    def ack(self) -> Ack:
-        """What the ingest may forget: everything before the chunk we would need again."""
+    def ack(self, now: float) -> Ack | None:
+        """What the ingest may forget: everything before the chunk we would need again.
+
+        None while a chunk has been missing for long: an ingest that has not gone back by then must believe
+        that we are gone, and claim the session anew from the last ack.
+        """
+        if self._hole_since is not None and now - self._hole_since > HOLE_S:
+            return None
         return Ack(session=self.id, epoch=self.epoch, seq=self.recogniser.needed_seq)
 
     def receive(self, chunk: PcmChunk, now: float) -> str:
@@ -56,7 +67,10 @@ class Session:
         if chunk.epoch == self.epoch and len(self._inbox) >= INBOX_CHUNKS:
             return "overflow"  # like a hole: the ingest sends it again
         admitted = self._intake.admit(chunk)
+        if admitted is Admitted.HOLE and self._hole_since is None:
+            self._hole_since = now
         if admitted is Admitted.YES:
+            self._hole_since = None
             self._inbox.append((chunk, now))
             self.heard_at = now
         return admitted.value

@@ -1,11 +1,11 @@
 """One utterance from its first voiced frame to its final, and what is known of it so far."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .agreement import LocalAgreement
+from .agreement import LocalAgreement, without_overlap
 from .engines.base import HeardWord, Hypothesis, Pcm
 from .filters import LOW_LOGPROB, Verdict, judge
-from .jobs import Decoded, Job
+from .jobs import DEADLINE_S, Decoded, Job, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,29 @@ class FinalText:
     decode_s: float
 
 
-def is_doubtful(hypothesis: Hypothesis, verdict: Verdict) -> bool:
-    """Whether a reader should be told not to trust it."""
-    return verdict.is_retry or hypothesis.avg_logprob < LOW_LOGPROB
+def final_text(
+    utterance: Utterance, hypothesis: Hypothesis, outcome: Outcome, ending: Ending, before: str
+) -> FinalText:
+    """The utterance as it is published; `before` is the text of the one before, for a forced cut."""
+    text = without_overlap(before, hypothesis.text) if utterance.follows_cut else hypothesis.text
+    repeated = len(hypothesis.text.split()) - len(text.split())
+    return FinalText(
+        utterance=utterance.number,
+        first_sample=utterance.onset,
+        end_sample=ending.end_sample,
+        text=text,
+        words=tuple(
+            replace(word, start=utterance.decode_from + word.start, end=utterance.decode_from + word.end)
+            for word in hypothesis.words[repeated:]
+        ),
+        confidence=hypothesis.confidence,
+        low_confidence=outcome.verdict.is_retry or hypothesis.avg_logprob < LOW_LOGPROB,
+        concealed=ending.concealed,
+        heard_first_at=utterance.heard_first_at,
+        heard_at=ending.heard_at,
+        decided_at=ending.decided_at,
+        deadline=ending.heard_at + DEADLINE_S[Kind.FINAL],
+        decode_started_at=outcome.started_at,
+        decode_ended_at=outcome.ended_at,
+        decode_s=utterance.decode_s,
+    )

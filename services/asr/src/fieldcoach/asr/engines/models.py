@@ -90,7 +90,7 @@ def _download(name: str, cache_dir: Path | None, fetch: Fetch, progress: Progres
     watched = cache_dir or _hub_cache()
     done = threading.Event()
     watch = threading.Thread(
-        target=_report, args=(name, watched, done, progress), name="download", daemon=True
+        target=_report, args=(name, watched, _size(watched), done, progress), name="download", daemon=True
     )
     watch.start()
     try:
@@ -107,9 +107,8 @@ def _download(name: str, cache_dir: Path | None, fetch: Fetch, progress: Progres
     return directory
 
 
-def _report(name: str, watched: Path, done: threading.Event, progress: Progress | None) -> None:
+def _report(name: str, watched: Path, before: int, done: threading.Event, progress: Progress | None) -> None:
     """Tell how much has come, by the size of the cache: the hub's own bar is for terminals."""
-    before = _size(watched)
     total = _total_bytes(name)
     while not done.wait(PROGRESS_S):
         come = max(0, _size(watched) - before)

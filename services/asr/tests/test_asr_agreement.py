@@ -1,0 +1,39 @@
+"""Committed words only grow."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fieldcoach.asr.agreement import LocalAgreement, without_overlap
+
+
+def test_commits_what_two_decodes_agree_on() -> None:
+    agreement = LocalAgreement()
+    assert agreement.update("give me six") == ("", "give me six")
+    assert agreement.update("give me sick cases") == ("give me", "sick cases")
+    assert agreement.update("give me six cases of") == ("give me", "six cases of")
+    assert agreement.update("give me six cases of cola") == ("give me six cases of", "cola")
+
+
+def test_never_takes_back() -> None:
+    agreement = LocalAgreement()
+    agreement.update("a b c")
+    assert agreement.update("a b c") == ("a b c", "")
+    assert agreement.update("x y z w") == ("a b c", "w")
+    assert agreement.update("x y z w") == ("a b c", "w")
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=6).map(" ".join), max_size=8))
+def test_committed_is_append_only(decodes: list[str]) -> None:
+    agreement, before = LocalAgreement(), ""
+    for text in decodes:
+        committed, _ = agreement.update(text)
+        assert committed == before or committed.startswith(f"{before} " if before else "")
+        before = committed
+
+
+def test_without_overlap() -> None:
+    assert without_overlap("ten boxes of cream", "cream biscuits") == "biscuits"
+    assert without_overlap("ten of cream", "of cream biscuits") == "biscuits"
+    assert without_overlap("ten boxes", "cream biscuits") == "cream biscuits"
+    assert without_overlap("", "cream") == "cream"
+    assert without_overlap("cream", "cream") == ""
