@@ -29,6 +29,12 @@ class DeliveryTiming:
 
     ack_timeout: float = 1.0
     """Audio was sent, and no ack has come for so long. Workers ack at 4 Hz."""
+    go_back_after: float = 3.0
+    """The same ack for so long: perhaps a chunk is missing there, so send again from it (go back N), and
+    again after twice the time. Not sooner: an ack stands at the start of an open utterance, and most are
+    shorter than this; what the worker has already, it drops."""
+    go_back_after_outage: float = 0.5
+    """The same after the bus was away: the worker may have come back to it later than we."""
     stuck_timeout: float = 20.0
     """Acks come and never rise. The worker's longest utterance is 15 s; less than the ring's 30."""
     idle_release: float = 4.5
@@ -75,9 +81,11 @@ class Delivery:
         self._claiming: Claim | None = None
         self._refused: set[str] = set()
         self._last_worker: str | None = None
+        self._newest_sent = 0
         self._retry_at = 0.0
         self._unacked_since: float | None = None  # first chunk sent since the last ack was heard
         self._ack_rose_at = 0.0
+        self._go_back_after = self._timing.go_back_after
         self._sent_at = 0.0
         self._waiting_since: float | None = None  # chunks wait and nobody has the session
         self._was_connected = True
@@ -99,9 +107,9 @@ class Delivery:
             self._end_seq = self.next - 1
         if self.worker is None and self._waiting_since is None:
             self._waiting_since = now
-        return self._trim()
+        return self._trim(now)
 
-    def _trim(self) -> Overflow | None:
+    def _trim(self, now: float) -> Overflow | None:
         """Drop what is acked, then what is over 30 s old.
 
         What was sent and is not acked goes as well: a worker has it, it is only lost for a takeover.
@@ -114,9 +122,12 @@ class Delivery:
                 unheard.append(self._ring[0])
             self._drop_oldest()
         self.ack = max(self.ack, self._first)
-        self.cur = max(self.cur, self._first)
         if not unheard:
             return None
+        # the worker would wait for ever for what has gone: it must be claimed anew, from what there is
+        self.worker = None
+        self.cur = self.ack
+        self._waiting_since = self._waiting_since or now
         first = unheard[0].sample_index
         return Overflow(first, unheard[-1].sample_index + unheard[-1].n_samples - first)
 
@@ -144,8 +155,9 @@ class Delivery:
 
     def sent(self, now: float) -> None:
         """The chunk of `peek` went out."""
-        if self.ack == self.cur:
+        if self.ack == self.cur and self.cur >= self._newest_sent:
             self._ack_rose_at = now
+        self._newest_sent = max(self._newest_sent, self.cur)
         self.cur += 1
         self._sent_at = now
         if self._unacked_since is None:
@@ -167,17 +179,25 @@ class Delivery:
 
     # ── what workers say ─────────────────────────────────────────────────────────────────────────────────
 
-    def acked(self, worker: str, epoch: int, seq: int, now: float) -> bool:
-        """A worker acknowledged; False if the session is not its any more, or not in this epoch."""
+    def acked(self, worker: str, epoch: int, seq: int, now: float) -> str:
+        """A worker acknowledged. Gives what came of it: `old`, `taken`, or `went-back` (go back N).
+
+        `old` is by a worker that has lost the session, or of an epoch before its present one.
+        """
         if worker != self.worker or epoch != self.epoch:
-            return False
+            return "old"
         self._unacked_since = None if seq >= self.cur else now
         if self.ack < seq <= self.next:
             self.ack = seq
             self._ack_rose_at = now
+            self._go_back_after = self._timing.go_back_after
             self.cur = max(self.cur, seq)
-            self._trim()
-        return True
+            self._trim(now)
+        elif self.ack < self.cur and now - self._ack_rose_at >= self._go_back_after:
+            self._go_back_after *= 2
+            self.cur = self.ack
+            return "went-back"
+        return "taken"
 
     def claimed(self, claim: Claim, now: float) -> None:
         """The worker took the session: everything from the last ack goes to it."""
@@ -185,6 +205,8 @@ class Delivery:
             return
         self._claiming = None
         self._refused.clear()
+        if claim.from_seq != self.ack:
+            return  # the ring has moved on meanwhile: the worker would wait for what has gone
         self.worker = self._last_worker = claim.worker
         self.cur = self.ack
         self._unacked_since = None
@@ -224,6 +246,7 @@ class Delivery:
             self._was_connected = True
             self._grace_until = now + self._timing.grace
             self._ack_rose_at = max(self._ack_rose_at, now)
+            self._go_back_after = self._timing.go_back_after_outage
             if self._unacked_since is not None:
                 self._unacked_since = self._grace_until
             if now - self._sent_at >= self._timing.idle_release:

@@ -59,7 +59,8 @@ class IngestService:
         self._settings = settings
         self._bus = bus
         self._workers = WorkerTable(settings.worker_fresh_s)
-        self._sessions: dict[str, Session] = {}
+        self.sessions: dict[str, Session] = {}
+        """By id; an ended one stays until its transcript is complete."""
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._own: list[Subscription] = []
         self._dirty: dict[str, Session] = {}
@@ -103,13 +104,13 @@ class IngestService:
         self._is_draining = True
         await self._send_heartbeat()
         now = time.monotonic()
-        for session in self._sessions.values():
+        for session in self.sessions.values():
             session.end("ingest-stopping", now, announce=True)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for session in list(self._sessions.values()):
+        for session in list(self.sessions.values()):
             try:
                 await self._send(session)
             except BusUnavailable:
@@ -134,10 +135,10 @@ class IngestService:
             log.error("task failed", exc_info=task.exception())
 
     def _open_sessions(self) -> int:
-        return sum(not session.life.has_ended for session in self._sessions.values())
+        return sum(not session.life.has_ended for session in self.sessions.values())
 
     def _chunks_held(self) -> int:
-        return sum(session.delivery.held for session in self._sessions.values())
+        return sum(session.delivery.held for session in self.sessions.values())
 
     # ── signalling ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,7 +148,7 @@ class IngestService:
             lock = self._offering.setdefault(request.session, asyncio.Lock())
             async with lock:  # two offers of one phone at once: one after the other
                 return await self._offer(request)
-        session = self._sessions.get(request.session)
+        session = self.sessions.get(request.session)
         if session is None:
             return _problem("not-found", 404, "No media", "this session has no media here")
         now = time.monotonic()
@@ -199,7 +200,7 @@ class IngestService:
     def _why_no_place(self, session: str) -> Problem | None:
         if self._is_draining:
             return _refusal("not-ready", "this ingest is stopping")
-        known = self._sessions.get(session)
+        known = self.sessions.get(session)
         if known is not None and known.life.has_ended:
             return Problem(type="not-found", title="No media", status=404, detail="this session has ended")
         if known is None and self._open_sessions() >= self._settings.max_sessions:
@@ -207,7 +208,7 @@ class IngestService:
         return None
 
     async def _session(self, request: SignalRequest) -> Session:
-        session = self._sessions.get(request.session)
+        session = self.sessions.get(request.session)
         if session is None:
             session = Session(
                 request.session,
@@ -219,7 +220,7 @@ class IngestService:
                 time.monotonic(),
                 self._timing,
             )
-            self._sessions[session.id] = session
+            self.sessions[session.id] = session
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [
                 await self._bus.subscribe(subjects.control(session.id), self._on_control),
@@ -228,7 +229,7 @@ class IngestService:
         return session
 
     async def _forget(self, session: Session) -> None:
-        self._sessions.pop(session.id, None)
+        self.sessions.pop(session.id, None)
         self._dirty.pop(session.id, None)
         self._offering.pop(session.id, None)
         for subscription in self._subscriptions.pop(session.id, []):
@@ -249,7 +250,7 @@ class IngestService:
         now = time.monotonic()
         self._workers.heard(heartbeat, now)
         if heartbeat.bye:
-            for session in self._sessions.values():
+            for session in self.sessions.values():
                 if session.delivery.worker == heartbeat.worker:
                     session.worker_changed(now)
 
@@ -257,16 +258,15 @@ class IngestService:
         batch = AckBatch.decode(payload)
         now = time.monotonic()
         for ack in batch.acks:
-            session = self._sessions.get(ack.session)
+            session = self.sessions.get(ack.session)
             if session is None:
                 self.telemetry.acks.add("unknown-session")
                 continue
-            is_current = session.delivery.acked(batch.worker, ack.epoch, ack.seq, now)
-            self.telemetry.acks.add("taken" if is_current else "old")
+            self.telemetry.acks.add(session.acked(batch.worker, ack, now))
 
     def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         event = decode_event(payload)
-        session = self._sessions.get(event.session)
+        session = self.sessions.get(event.session)
         if session is None:
             return
         if isinstance(event, SessionEnding):
@@ -276,7 +276,7 @@ class IngestService:
 
     def _on_final(self, _subject: str, payload: bytes, headers: Headers) -> None:
         final = decode_event(payload)
-        session = self._sessions.get(final.session)
+        session = self.sessions.get(final.session)
         if session is None or not isinstance(final, FinalTranscript):
             return
         uplink = session.uplinks.of(final.end_sample)
@@ -284,7 +284,7 @@ class IngestService:
 
     async def _on_reconnect(self) -> None:
         now = time.monotonic()
-        for session in list(self._sessions.values()):
+        for session in list(self.sessions.values()):
             session.worker_changed(now)
 
     # ── to the bus ───────────────────────────────────────────────────────────────────────────────────────
@@ -367,7 +367,7 @@ class IngestService:
         while True:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
-            for session in list(self._sessions.values()):
+            for session in list(self.sessions.values()):
                 try:
                     session.tick(now)
                     for peer in session.peers:

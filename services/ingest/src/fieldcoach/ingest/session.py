@@ -11,6 +11,7 @@ from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.messages import (
+    Ack,
     EventMessage,
     Gap,
     MediaProfile,
@@ -256,6 +257,13 @@ class Session:
         """The worker refused, or did not answer."""
         self.delivery.refused(claim)
         self._collect(now)
+
+    def acked(self, worker: str, ack: Ack, now: float) -> str:
+        """A worker acknowledged; gives what came of it."""
+        outcome = self.delivery.acked(worker, ack.epoch, ack.seq, now)
+        if outcome == "went-back":
+            self._wake(self)
+        return outcome
 
     def worker_changed(self, now: float) -> None:
         """The worker said bye, or the bus is back: look at once."""

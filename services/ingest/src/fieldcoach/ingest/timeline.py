@@ -178,6 +178,9 @@ class Timeline:
         while len(self._pcm) >= 2 * CHUNK_SAMPLES:
             self._emit(CHUNK_SAMPLES)
             self._pending_since = arrival
+        if len(self._pcm) + len(pcm) > 2 * CHUNK_SAMPLES:
+            # another such packet would not fit: to wait for it would only hold back this one
+            self.cut()
 
     def _emit(self, n_samples: int) -> None:
         first = self.end - len(self._pcm) // 2

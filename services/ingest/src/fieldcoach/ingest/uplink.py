@@ -32,6 +32,10 @@ class UplinkTimes:
             self._newest = end
             self._chunks.append((end, now, chunk.arrivals))
 
+    def chunks(self) -> list[tuple[int, float, tuple[tuple[int, float], ...]]]:
+        """(end sample, published, its packets' (end sample, arrival)) of each chunk, oldest first."""
+        return list(self._chunks)
+
     def of(self, end_sample: int) -> Uplink | None:
         """The packet that brought the last sample before `end_sample`; None if that is not known any more."""
         if not self._chunks or end_sample > self._newest:
