@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import jwt
@@ -113,6 +113,16 @@ class Rig:
 
 
 Start = Callable[..., Any]
+
+
+class NatsProcess(Protocol):
+    """What a test does to its own nats-server."""
+
+    def start(self) -> None:
+        """Start it again."""
+
+    def kill(self) -> None:
+        """End it as a crash would."""
 
 
 @pytest.fixture

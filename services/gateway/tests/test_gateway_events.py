@@ -13,7 +13,7 @@ from fieldcoach.common.messages import CueAcknowledged, EventMessage, Problem, S
 from fieldcoach.gateway.client_messages import MAX_BAD
 from fieldcoach.gateway.send_queue import MAX_EVENTS
 
-from .conftest import Rig, Start
+from .conftest import NatsProcess, Rig, Start
 from .gateway_samples import cue, final, partial, state, summary
 from .test_gateway_http import bearer, problem
 
@@ -272,6 +272,27 @@ async def test_a_client_that_never_reads_is_bounded_and_let_go(start_gateway: St
         await publish(rig, final(1, session=other["session_id"]))
         await client.event("final")
     connection.close()
+
+
+async def test_an_outage_of_the_bus_loses_no_event_of_an_open_connection(
+    start_gateway: Start, nats_server: NatsProcess
+) -> None:
+    rig: Rig = await start_gateway()
+    session = await rig.begin()
+    sid = session["session_id"]
+    async with connected(rig, session) as client:
+        await publish(rig, final(1, session=sid))
+        await client.event("final")
+        nats_server.kill()
+        await rig.until(lambda: not rig.bus.is_connected and not rig.service.gateway.bus.is_connected)
+        await publish(rig, final(2, session=sid))  # waits in the outbox
+        async with connected(rig, session) as newer:  # a connection that begins in the outage
+            assert await client.closed() == 4409
+            nats_server.start()
+            await publish(rig, final(3, session=sid))
+            heard = [(await newer.event("final"))["utterance"] for _ in range(2)]
+            assert heard == [2, 3]
+    await rig.until(lambda: rig.bus.is_connected and rig.service.gateway.bus.is_connected)
 
 
 async def test_a_drain_sends_clients_elsewhere_at_once(start_gateway: Start) -> None:

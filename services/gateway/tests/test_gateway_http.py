@@ -14,7 +14,7 @@ from fieldcoach.gateway.edge import MAX_BODY_BYTES
 from fieldcoach.gateway.errors import AddressUnavailable
 from fieldcoach.gateway.server import MAX_HEADER_BYTES
 
-from .conftest import Rig, Start
+from .conftest import NatsProcess, Rig, Start
 from .gateway_samples import summary
 
 CONSENT = {"consent": {"given": True}}
@@ -427,10 +427,37 @@ async def test_an_endless_head_is_refused(rig: Rig) -> None:
     assert answer.startswith(b"HTTP/1.1 400")
 
 
+async def test_a_body_that_trickles_is_not_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fieldcoach.gateway.edge.BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("fieldcoach.gateway.edge.DISCARD_S", 0.05)
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    assert (await raw(rig.service.port, head)).startswith(b"HTTP/1.1 408")
+
+
 async def test_a_taken_port_is_named(start_gateway: Start) -> None:
     rig: Rig = await start_gateway()
     with pytest.raises(AddressUnavailable, match=f"PORT={rig.service.port}"):
         await start_gateway(port=rig.service.port)
+
+
+async def test_without_the_bus_everything_says_so(start_gateway: Start, nats_server: NatsProcess) -> None:
+    rig: Rig = await start_gateway()
+    answer = await rig.begin()
+    token = bearer(answer["session_token"])
+    nats_server.kill()
+    await rig.until(lambda: not rig.service.gateway.bus.is_connected)
+    async with rig.http.get(f"{rig.url}/readyz") as response:
+        assert (await problem(response, 503, "not-ready"))["detail"] == "lost NATS"
+    async with rig.http.post(
+        f"{rig.url}/v1/sessions", json=CONSENT, headers=bearer(rig.user_token())
+    ) as response:
+        await problem(response, 503, "not-ready")
+    async with rig.http.get(rig.url + answer["summary_url"], headers=token) as response:
+        await problem(response, 503, "not-ready")
+    async with rig.http.post(
+        rig.url + answer["whip_url"], data="v=0", headers=token | {"Content-Type": "application/sdp"}
+    ) as response:
+        await problem(response, 503, "not-ready")
 
 
 async def test_readiness_follows_the_drain(start_gateway: Start) -> None:
