@@ -16,22 +16,26 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     done = [titles.get(str(name), str(name)) for name in summary.get("stages") or []]
     left = [str(stage.get("title")) for stage in stages if not stage.get("done")]
     console.print()
-    console.print(f"Summary: score {summary.get('score', '?')} of 100", style="bold", highlight=False)
-    console.print(f"  done        {', '.join(done) or 'nothing'}", highlight=False)
+    console.print(
+        f"Summary: score {summary.get('score', '?')} of 100", style="bold", highlight=False, soft_wrap=True
+    )
+    console.print(f"  done        {', '.join(done) or 'nothing'}", highlight=False, soft_wrap=True)
     if left:
-        console.print(f"  left out    {', '.join(left)}", highlight=False)
+        console.print(f"  left out    {', '.join(left)}", highlight=False, soft_wrap=True)
     objections = ", ".join(str(name).replace("_", " ") for name in summary.get("objections") or [])
-    console.print(f"  objections  {objections or 'none'}", highlight=False)
+    console.print(f"  objections  {objections or 'none'}", highlight=False, soft_wrap=True)
     orders = summary.get("orders") or []
     if not orders:
-        console.print("  order       none", highlight=False)
+        console.print("  order       none", highlight=False, soft_wrap=True)
     for number, line in enumerate(orders):
         label = "order" if number == 0 else ""
         console.print(
-            f"  {label:<11} {line.get('qty')} {line.get('unit')} of {line.get('sku')}", highlight=False
+            f"  {label:<11} {line.get('qty')} {line.get('unit')} of {line.get('sku')}",
+            highlight=False,
+            soft_wrap=True,
         )
     for tip in summary.get("tips") or []:
-        console.print(f"  tip         {tip}", highlight=False)
+        console.print(f"  tip         {tip}", highlight=False, soft_wrap=True)
 
 
 def print_stages(console: Console, rows: Sequence[StageRow], finals: int, cues: int) -> None:
