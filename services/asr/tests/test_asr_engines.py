@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from asr_bench import ROOT, Bench, Samples, load_visit, word_errors
 
-from fieldcoach.asr.calibration import calibrate
 from fieldcoach.asr.engines.base import Segment
 from fieldcoach.asr.engines.sphinx import SphinxEngine
 from fieldcoach.asr.engines.whisper import WhisperEngine, window_seconds
 from fieldcoach.asr.errors import DecodeFailed
+from fieldcoach.asr.loading import calibrate
 from fieldcoach.asr.voice import FRAME, Silero
 from fieldcoach.common.opus import OpusDecoder, OpusEncoder
 

@@ -428,3 +428,27 @@ def test_every_line_is_said_once_in_order_and_acks_never_fall(
     assert [final.utterance for final in bench.finals] == sorted({final.utterance for final in bench.finals})
     assert len(bench.of(Complete)) == 1
     assert RULES.endpoint.commit == 448 * MS
+
+
+def test_a_partial_that_waits_when_the_visit_ends_is_withdrawn(engine: ScriptedEngine) -> None:
+    bench = Bench(engine, cost_s=60.0)
+    bench.recogniser.partial_interval_s = inf
+    bench.hear(silence(0.3), speech(1), silence(1))  # this line's decode holds the decoder
+    bench.recogniser.partial_interval_s = 0.6
+    bench.hear(speech(1))
+    bench.end()
+    bench.run_until(300)
+    assert bench.kinds() == [Kind.SPECULATIVE, Kind.PARTIAL, Kind.FINAL]
+    assert [final.text.split()[-1] for final in bench.finals] == ["w4", "w4"]
+
+
+def test_a_partial_that_waits_when_the_line_pauses_is_withdrawn(engine: ScriptedEngine) -> None:
+    bench = Bench(engine, cost_s=60.0)
+    bench.recogniser.partial_interval_s = inf
+    bench.hear(silence(0.3), speech(1), silence(1))
+    bench.recogniser.partial_interval_s = 0.6
+    bench.hear(speech(1), silence(0.3))
+    bench.end()
+    bench.run_until(300)
+    assert bench.kinds() == [Kind.SPECULATIVE, Kind.PARTIAL, Kind.SPECULATIVE, Kind.FINAL]
+    assert len(bench.finals) == 2

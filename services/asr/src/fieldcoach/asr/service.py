@@ -17,13 +17,12 @@ from fieldcoach.common.messages import Ack, AckBatch, ClaimReply, ClaimRequest, 
 from fieldcoach.common.telemetry import Headers
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
-from .calibration import calibrate
 from .decoders import Decoders
 from .engines.base import Engine, Segment
-from .engines.choice import open_engine
 from .errors import AsrError
 from .jobs import Decoded, Job, Kind
 from .load import Capacity, Pace
+from .loading import load
 from .publisher import Publisher
 from .recogniser import SessionRecogniser
 from .scheduler import Scheduler
@@ -63,6 +62,8 @@ class AsrService:
         self._silero: Silero | None = None
         self._reason: str | None = "loading the model"
         self._draining = False
+        self.has_drained = False
+        """Whether `drain` is through."""
         self._audio = asyncio.Event()
         self._outbound: asyncio.Queue[tuple[Session, PartialText | FinalText | Complete]] = asyncio.Queue()
         self._said = asyncio.Event()
@@ -84,8 +85,8 @@ class AsrService:
 
     async def drain(self) -> None:
         """Say bye, so that open utterances move on at once; publish what has ended; stop."""
-        self._draining = True
-        await self._beat(bye=True)
+        self.begin_draining()
+        await self._beat()
         for session in self._sessions.values():
             if session.recogniser.is_pausing:
                 self._do(session, session.recogniser.finish(time.monotonic()))
@@ -104,6 +105,11 @@ class AsrService:
             self._decoders.stop()
         if self._engine:
             self._engine.close()
+        self.has_drained = True
+
+    def begin_draining(self) -> None:
+        """Claim nothing more."""
+        self._draining = True
 
     def _owes_finals(self) -> bool:
         owed = any(session.recogniser.owes_finals for session in self._sessions.values())
@@ -116,9 +122,7 @@ class AsrService:
             self._reason = f"downloading the model: {come}"
 
         try:
-            engine = await asyncio.to_thread(open_engine, self._settings, None, progress)
-            self._silero = await asyncio.to_thread(Silero)
-            decode_s = await asyncio.to_thread(calibrate, engine)
+            loaded = await load(self._settings, progress)
         except AsrError as error:
             self._reason = str(error)
             log.error("not ready", extra={"error": str(error)})
@@ -127,7 +131,9 @@ class AsrService:
             self._reason = f"the engine did not load ({type(error).__name__}); see the log"
             log.exception("not ready")
             return
-        self._capacity.calibrate(decode_s)
+        engine = loaded.engine
+        self._silero = loaded.silero
+        self._capacity.calibrate(loaded.decode_s)
         self._decoders = Decoders(engine, self._settings.threads, self._scheduler, self._begin, self._end)
         self._engine = engine
         self._reason = None
@@ -136,7 +142,7 @@ class AsrService:
             extra={
                 "engine": engine.name,
                 "model": engine.model,
-                "decode_ms": round(decode_s * 1e3),
+                "decode_ms": round(loaded.decode_s * 1e3),
                 "slots": self._capacity.slots(0),
             },
         )
@@ -321,7 +327,7 @@ class AsrService:
             due = max(due + TICK_S, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
-    async def _beat(self, *, bye: bool = False) -> None:
+    async def _beat(self) -> None:
         used = len(self._sessions)
         is_open = self._engine is not None and not self._draining
         oldest = self._scheduler.oldest_deadline()
@@ -332,7 +338,7 @@ class AsrService:
             real_time_factor=self.telemetry.real_time_factor,
             lag_ms=0.0 if oldest is None else max(0.0, (time.monotonic() - oldest) * 1e3),
             draining=self._draining,
-            bye=bye,
+            bye=self._draining,
             engine=self._engine.name if self._engine else self._settings.asr_engine,
             model=self._engine.model if self._engine else os.path.basename(self._settings.asr_model),
         )

@@ -1,0 +1,72 @@
+"""Everything that takes long at start: the engine, voice detection, and what one decode costs here."""
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fieldcoach.common.audio import SAMPLE_RATE
+
+from .engines.base import Engine, Segment
+from .engines.choice import open_engine
+from .engines.models import Progress
+from .settings import AsrSettings
+from .voice import Silero
+
+ROUNDS: Final = 3
+LENGTH_S: Final = 3.0
+"""A typical utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a worker needs before it can take a session."""
+
+    engine: Engine
+    silero: Silero
+    decode_s: float
+
+
+async def load(settings: AsrSettings, progress: Progress) -> Loaded:
+    """Load in a thread of its own, which a shutdown need not wait for: a download may take minutes.
+
+    Raises:
+        AsrError: as `open_engine`.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Loaded] = loop.create_future()
+
+    def settle(result: Loaded | BaseException) -> None:
+        if future.done():
+            return
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    def work() -> None:
+        result: Loaded | BaseException
+        try:
+            engine = open_engine(settings, None, progress)
+            result = Loaded(engine, Silero(), calibrate(engine))
+        except BaseException as error:  # it goes to whoever awaits
+            result = error
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=work, name="load", daemon=True).start()
+    return await future
+
+
+def calibrate(engine: Engine) -> float:
+    """CPU seconds of one decode of 3 s of noise; the process must be otherwise at rest."""
+    noise = np.random.default_rng(0).standard_normal(int(LENGTH_S * SAMPLE_RATE)).astype(np.float32) * 0.05
+    segment = Segment("", 0, noise, engine.languages[0], is_final=False)
+    before = time.process_time()
+    for _ in range(ROUNDS):
+        engine.decode(segment)
+    return (time.process_time() - before) / ROUNDS
