@@ -58,7 +58,7 @@ function Heard({ summary }: { summary: Summary }) {
               <li key={`${line.sku} ${line.unit}`} data-testid="order-line">
                 <span class="quantity">
                   <b>{line.qty}</b> {line.unit}
-                </span>
+                </span>{" "}
                 <span class="sku">{line.sku}</span>
               </li>
             ))}

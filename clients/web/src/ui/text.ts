@@ -100,8 +100,8 @@ export const text = {
     // The consent text of the gateway, version 2026-11 (`CONSENT` in app.ts), word by word.
     sentence:
       "“This visit is listened to by an assistant that turns speech into text and gives the salesperson short advice. Audio is not stored, and the text is forgotten after the visit. You may say no, or ask for a pause at any time.”",
-    agrees: "The customer agrees to listening",
-    without: "Without it: checklist only, microphone off.",
+    agrees: "The customer agrees",
+    without: "Without it: checklist, no listening.",
     listen: "Start listening",
     playFile: "Start with this file",
     checklist: "Start checklist only",

@@ -1,7 +1,7 @@
 """A gateway that plays a script: the public protocol's shapes without any service behind them.
 
-It answers WHIP with a real peer connection (stock aiortc), so that the page's own connection is a real one, and
-it serves the built page under the policy that the page has to live with.
+It answers WHIP with a real peer connection (stock aiortc), so that the page's own connection is a real one,
+and it serves the built page under the policy that the page has to live with.
 """
 
 from __future__ import annotations
@@ -206,6 +206,11 @@ class FakeGateway:
         """What the page said about a cue, in order."""
         return [m["action"] for m in self.heard if m["type"] == "ack" and m["cue_id"] == cue_id]
 
+    def make_summary(self) -> Json:
+        """From now on `GET …/summary` has one to give."""
+        self.made_summary = summary()
+        return self.made_summary
+
     async def _note(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -294,8 +299,7 @@ class FakeGateway:
         self.heard.append({"type": "POST end"})
         await self._note()
         if self.end_makes_summary:
-            self.made_summary = summary()
-            await self.say({"type": "summary", **self.made_summary})
+            await self.say({"type": "summary", **self.make_summary()})
         return web.json_response({"state": "ending"}, status=202)
 
     async def _summary(self, _request: web.Request) -> web.Response:

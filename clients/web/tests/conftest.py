@@ -1,0 +1,6 @@
+"""Makes `fake` importable for the browser tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
