@@ -1,1 +1,1 @@
-"""Placeholder until the package is written."""
+"""The coach: playbook rules over a visit's transcript; cues, checklist, order lines and summary."""

@@ -1,0 +1,362 @@
+"""The engine of one visit: words and a clock in, decisions out. No I/O, no waiting, replayable.
+
+The same finals, ticks and acknowledgements at the same times give the same decisions; so a process that
+takes over a visit rebuilds the state from its events, and a transcript on file shows what would have fired.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from .figures import Figures
+from .normalise import words_of
+from .orders import Line, OrderReader, OrderState, continues
+from .playbook import Level
+from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Outcome
+from .reading import Reading, Span
+from .rules import CompiledPlaybook, Rule
+from .summing_up import score_of, text_of, tips_of
+
+JOIN_GAP_S: Final = 1.5
+"""A sentence may be cut into two finals by a pause up to this long."""
+TAIL_WORDS: Final = 12
+"""How much of the final before is read again for phrases: no phrase is longer."""
+ORDER_TAIL_WORDS: Final = 40
+ACROSS_WORDS: Final = 3
+"""A match over the cut needs so many words: `no` / `margin is ten percent` is two people."""
+CONCEALED_SHARE: Final = 0.3
+"""With more of an utterance made up by loss concealment its words are not trusted."""
+RETRY_S: Final = 30.0
+"""A missed-step cue that found no free moment is called for again: the step is still missing."""
+CLOSING_S: Final = 15.0
+"""Words of the closing lie within this time before the last words of the visit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A final transcript: times on the session's clock, but `spoken_at`, its end, on that of `now`."""
+
+    n: int
+    start_s: float
+    end_s: float
+    text: str
+    spoken_at: float
+    low_confidence: bool = False
+    concealed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StageMark:
+    """A stage was done by the words that ended at `at_s`."""
+
+    id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectionMark:
+    """An objection was raised by the words that ended at `at_s`."""
+
+    id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one event changed."""
+
+    stages: tuple[StageMark, ...] = ()
+    objections: tuple[ObjectionMark, ...] = ()
+    orders_changed: bool = False
+    outcomes: tuple[Outcome, ...] = ()
+    """Candidates whose fate is now sure; at most one of them is shown."""
+    choice: Choice | None = None
+    """The cue to show now. The caller tells `delivered` when it has gone out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The visit in figures."""
+
+    score: int
+    tips: tuple[str, ...]
+    text: str
+    stages: tuple[StageMark, ...]
+    objections: tuple[ObjectionMark, ...]
+    orders: tuple[Line, ...]
+    unplaced_orders: int
+
+
+@dataclass(slots=True)
+class _Tail:
+    """The end of the last final, in case the next one goes on with it."""
+
+    end_s: float
+    words: tuple[str, ...]
+    reading: Reading
+    orders_before: OrderState
+    raised: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Visit:
+    stages: dict[str, StageMark] = field(default_factory=dict)
+    stage_done_at: dict[str, float] = field(default_factory=dict)
+    objections: list[ObjectionMark] = field(default_factory=list)
+    orders: OrderState = field(default_factory=OrderState)
+    figures: Figures = field(default_factory=Figures)
+    tail: _Tail | None = None
+    closing: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
+    last_heard: float = 0.0
+    last_end_s: float = 0.0
+    offset: float | None = None
+    """`now` minus the session's clock."""
+
+
+class VisitEngine:
+    """One visit by one playbook."""
+
+    def __init__(self, rules: CompiledPlaybook, level: Level = "standard", language: str = "en") -> None:
+        self._rules = rules
+        self._playbook = rules.playbook
+        self._language = language
+        self._orders = OrderReader(rules)
+        self._policy = CuePolicy(rules.playbook, level, language)
+        self._visit = _Visit()
+        self._called: dict[str, float] = {}
+        """Stage cues that were called for, and when they may be again."""
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def heard(self, final: Heard, now: float, decide: bool = True) -> Update:
+        """Words were recognised. With `decide` false the state moves on, but no cue is chosen (a rebuild)."""
+        visit, words = self._visit, words_of(final.text)
+        visit.offset = final.spoken_at - final.end_s
+        visit.last_heard, visit.last_end_s = final.spoken_at, max(visit.last_end_s, final.end_s)
+        visit.figures.add(final.text, words, max(0.0, final.end_s - final.start_s))
+        if not words:
+            return self._decide(now, (), decide, turn_ended=True)
+        joins = visit.tail is not None and 0 <= final.start_s - visit.tail.end_s < JOIN_GAP_S
+        tail = visit.tail if joins else None
+        reading = self._rules.reader.read(words, tail.words[-TAIL_WORDS:] if tail else ())
+        stages = self._see_stages(reading, final)
+        objections = self._see_objections(reading, final, tail)
+        orders_changed = self._see_orders(words, final, tail)
+        visit.tail.raised = frozenset(mark.id for mark in objections)  # type: ignore[union-attr] # set just above
+        self._keep_closing(final.end_s, words)
+        outcomes: list[Outcome] = []
+        for mark in objections:
+            outcomes += self._offer_answer(mark, final, now)
+        update = self._decide(now, tuple(outcomes), decide, turn_ended=True)
+        return Update(stages, objections, orders_changed, update.outcomes, update.choice)
+
+    def tick(self, now: float) -> Update:
+        """Time has passed."""
+        return self._decide(now, (), True, turn_ended=False)
+
+    def delivered(self, now: float) -> None:
+        """The chosen cue has gone out."""
+        self._policy.settle(now)
+
+    def exchange(self, choice: Choice, cue: str | None, now: float) -> tuple[Outcome, ...]:
+        """Show another candidate of the choice, or (None) none of them."""
+        return tuple(self._policy.exchange(choice, cue, now))
+
+    def dismissed(self, cue: str) -> None:
+        """The salesperson waved a cue away."""
+        self._policy.dismissed(cue)
+
+    def recall(self, cue: str, trigger_n: int | None, at: float) -> None:
+        """A cue of this visit that was shown before this process took over."""
+        rule = self._rules.cues.get(cue)
+        evidence = rule.on.stage_open if rule and rule.on.stage_open else str(trigger_n)
+        self._policy.recall(cue, evidence, at)
+        if rule and rule.on.stage_open:
+            self._called[cue] = float("inf")
+
+    def resume(self, now: float) -> None:
+        """After a rebuild: older candidates were decided by the process before."""
+        self._policy.forget_before(now - MAX_LATE_S)
+
+    def finish(self, now: float) -> Update:
+        """The visit is over: words that only count at its end, and cues that still wait."""
+        stages = []
+        words = tuple(word for _, spoken in self._visit.closing for word in spoken)
+        if words:
+            reading = self._rules.reader.read(words)
+            for stage_id, rule in self._rules.stages.items():
+                if rule.has_closing and stage_id not in self._visit.stages and rule.matches(reading, True):
+                    stages.append(self._mark_stage(stage_id, self._visit.last_end_s))
+        return Update(stages=tuple(stages), outcomes=tuple(self._policy.end(now)))
+
+    # ── what is known ────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def playbook_rules(self) -> CompiledPlaybook:
+        """The playbook of this visit."""
+        return self._rules
+
+    @property
+    def stages(self) -> dict[str, StageMark]:
+        """The stages done, by id, in the order done."""
+        return dict(self._visit.stages)
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The ids of the stages done."""
+        return frozenset(self._visit.stages)
+
+    @property
+    def figures(self) -> Figures:
+        """Running totals."""
+        return self._visit.figures
+
+    @property
+    def cues_shown(self) -> int:
+        """How many cues were shown."""
+        return self._policy.shown_count
+
+    @property
+    def orders(self) -> tuple[Line, ...]:
+        """The order lines so far."""
+        return self._visit.orders.lines
+
+    def conclusion(self) -> Conclusion:
+        """The visit so far, summed up by rules."""
+        visit, done = self._visit, self.done
+        objections = tuple(visit.objections)
+        lines = visit.orders.lines if self._playbook.summary.orders else ()
+        return Conclusion(
+            score=score_of(self._playbook, done),
+            tips=tips_of(self._playbook, done, self._language),
+            text=text_of(self._playbook, done, lines, [mark.id for mark in objections], self._language),
+            stages=tuple(visit.stages.values()),
+            objections=objections,
+            orders=lines,
+            unplaced_orders=visit.orders.unplaced,
+        )
+
+    def next_wake(self, now: float) -> float | None:
+        """When `tick` next may decide something; None if only an event can."""
+        times = [at for at in (self._policy.next_wake(now), *self._stage_cue_times()) if at is not None]
+        return min((at for at in times if now < at < float("inf")), default=None)
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _see_stages(self, reading: Reading, final: Heard) -> tuple[StageMark, ...]:
+        marks = []
+        for stage_id, rule in self._rules.stages.items():
+            if stage_id not in self._visit.stages and self._is_new(rule, reading):
+                marks.append(self._mark_stage(stage_id, final.end_s))
+        return tuple(marks)
+
+    def _mark_stage(self, stage_id: str, at_s: float) -> StageMark:
+        mark = StageMark(stage_id, at_s)
+        self._visit.stages[stage_id] = mark
+        self._visit.stage_done_at[stage_id] = self._visit.last_heard
+        return mark
+
+    def _see_objections(
+        self, reading: Reading, final: Heard, tail: _Tail | None
+    ) -> tuple[ObjectionMark, ...]:
+        marks = []
+        for objection_id, rule in self._rules.objections.items():
+            spans = self._new_spans(rule, reading)
+            if tail and objection_id in tail.raised:
+                spans = [span for span in spans if span.first >= reading.cut]
+            if spans:
+                marks.append(ObjectionMark(objection_id, final.end_s))
+        self._visit.objections += marks
+        return tuple(marks)
+
+    def _is_new(self, rule: Rule, reading: Reading) -> bool:
+        return bool(self._new_spans(rule, reading))
+
+    @staticmethod
+    def _new_spans(rule: Rule, reading: Reading) -> list[Span]:
+        return [
+            span
+            for span in rule.matches(reading)
+            if span.first >= reading.cut or (span.end > reading.cut and span.end - span.first >= ACROSS_WORDS)
+        ]
+
+    def _see_orders(self, words: tuple[str, ...], final: Heard, tail: _Tail | None) -> bool:
+        visit, lines = self._visit, self._visit.orders.lines
+        before = visit.orders
+        if tail and continues(tail.reading, words):
+            # read the broken-off sentence as a whole, from the state before it
+            before = tail.orders_before
+            reading = self._rules.reader.read(words, tail.words[-ORDER_TAIL_WORDS:])
+            kept = reading.words
+        else:
+            reading, kept = self._rules.reader.read(words), words
+        visit.orders = self._orders.read(before, reading, final.end_s)
+        visit.tail = _Tail(final.end_s, kept[-ORDER_TAIL_WORDS:], reading, before, frozenset())
+        return visit.orders.lines != lines
+
+    def _keep_closing(self, end_s: float, words: tuple[str, ...]) -> None:
+        self._visit.closing.append((end_s, words))
+        self._visit.closing = [entry for entry in self._visit.closing if entry[0] >= end_s - CLOSING_S]
+
+    def _offer_answer(self, mark: ObjectionMark, final: Heard, now: float) -> list[Outcome]:
+        cue = self._rules.cue_of_objection[mark.id]
+        if cue is None:
+            return []
+        candidate = Candidate(
+            cue=cue,
+            evidence=str(final.n),
+            raised_at=final.spoken_at,
+            position_s=final.end_s,
+            objection=mark.id,
+            trigger_n=final.n,
+            distrust=_distrust(final, now),
+        )
+        return self._policy.offer(candidate, now, self.done)
+
+    def _offer_stage_cues(self, now: float) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if self._visit.offset is None:
+            return outcomes
+        for rule, due in zip(self._rules.stage_cues, self._stage_cue_times(), strict=True):
+            if due is None or now < due:
+                continue
+            self._called[rule.id] = float("inf")
+            stage = rule.on.stage_open or ""
+            position = now - self._visit.offset
+            candidate = Candidate(rule.id, stage, now, position, stage=stage)
+            outcomes += self._policy.offer(candidate, now, self.done)
+        return outcomes
+
+    def _stage_cue_times(self) -> list[float | None]:
+        """When each stage cue is due; None if it is not, or was already called for."""
+        times: list[float | None] = []
+        for rule in self._rules.stage_cues:
+            due: float | None = None
+            on = rule.on
+            if on.stage_open not in self._visit.stages:
+                begin = (
+                    self._visit.stage_done_at.get(on.after_stage) if on.after_stage else self._visit.offset
+                )
+                due = None if begin is None else max(begin + on.for_s, self._called.get(rule.id, begin))
+            times.append(due)
+        return times
+
+    def _decide(self, now: float, outcomes: tuple[Outcome, ...], decide: bool, turn_ended: bool) -> Update:
+        if not decide:
+            return Update()
+        early = self._offer_stage_cues(now)
+        late, choice = self._policy.choose(now, self.done, turn_ended, self._visit.last_heard)
+        for outcome in (*early, *late):
+            if outcome.candidate.stage and outcome.reason == "expired":
+                self._called[outcome.candidate.cue] = now + RETRY_S
+        shown = (choice.outcome,) if choice else ()
+        return Update(outcomes=(*outcomes, *early, *late, *shown), choice=choice)
+
+
+def _distrust(final: Heard, now: float) -> Literal["low_confidence", "concealed", "late"] | None:
+    if final.low_confidence:
+        return "low_confidence"
+    if final.concealed_s > CONCEALED_SHARE * max(0.0, final.end_s - final.start_s):
+        return "concealed"
+    if now - final.spoken_at > MAX_LATE_S:
+        return "late"
+    return None

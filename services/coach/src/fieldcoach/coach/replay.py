@@ -1,0 +1,158 @@
+"""What the rules make of a transcript on file: each decision with its reason, and the result.
+
+The transcript is a visit's JSON: `{"seconds": 61.2, "lines": [{"start": 0.8, "end": 3.1, "text": "..."}]}`.
+Each line counts as one final that arrives when it ends; so the result is what the limits allow, without
+the delays and misreadings of a real system.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .engine import Conclusion, Heard, Update, VisitEngine
+from .errors import TranscriptInvalid
+from .playbook import Level
+from .policy import Outcome
+from .rules import CompiledPlaybook
+
+
+class TranscriptLine(BaseModel):
+    """One utterance; times are seconds. Gold marks and speakers are not for us."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    text: str
+
+
+class Transcript(BaseModel):
+    """A visit on file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    language: str = "en"
+    seconds: float | None = None
+    lines: tuple[TranscriptLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The decisions in order, and the visit summed up."""
+
+    playbook: str
+    version: int
+    outcomes: tuple[Outcome, ...]
+    conclusion: Conclusion
+    titles: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form that other programs read."""
+        conclusion = self.conclusion
+        return {
+            "playbook": self.playbook,
+            "version": self.version,
+            "decisions": [
+                {
+                    "at": round(outcome.position_s, 3),
+                    "cue": outcome.candidate.cue,
+                    "objection": outcome.candidate.objection,
+                    "shown": outcome.shown,
+                    "reason": outcome.reason,
+                    "raised_at": round(outcome.candidate.position_s, 3),
+                    "waited_for": outcome.waited_for,
+                    "text": self.titles.get(outcome.candidate.cue, ""),
+                }
+                for outcome in self.outcomes
+            ],
+            "orders": [{"sku": line.sku, "qty": line.qty, "unit": line.unit} for line in conclusion.orders],
+            "stages": [mark.id for mark in conclusion.stages],
+            "stages_at": {mark.id: round(mark.at_s, 3) for mark in conclusion.stages},
+            "objections": [{"id": mark.id, "at": round(mark.at_s, 3)} for mark in conclusion.objections],
+            "score": conclusion.score,
+            "tips": list(conclusion.tips),
+            "summary": conclusion.text,
+        }
+
+    def as_text(self) -> str:
+        """For a person."""
+        lines = [f"playbook {self.playbook} version {self.version}"]
+        for outcome in self.outcomes:
+            what = "show" if outcome.shown else "hold"
+            waited = f" (waited for {outcome.waited_for})" if outcome.waited_for else ""
+            title = self.titles.get(outcome.candidate.cue, "")
+            lines.append(
+                f"{outcome.position_s:8.2f}  {what}  {outcome.candidate.cue:<24} {outcome.reason}{waited}"
+                + (f"  “{title}”" if outcome.shown else "")
+            )
+        conclusion = self.conclusion
+        for stage in conclusion.stages:
+            lines.append(f"{stage.at_s:8.2f}  step  {stage.id}")
+        for objection in conclusion.objections:
+            lines.append(f"{objection.at_s:8.2f}  objection  {objection.id}")
+        lines += [f"order: {line.qty} {line.unit} of {line.sku}" for line in conclusion.orders]
+        lines += [f"score: {conclusion.score}", conclusion.text]
+        lines += [f"tip: {tip}" for tip in conclusion.tips]
+        return "\n".join(lines)
+
+
+def read_transcript(path: Path) -> Transcript:
+    """Read a transcript file.
+
+    Raises:
+        TranscriptInvalid: can't be read, is no JSON, or a field does not fit.
+    """
+    try:
+        return Transcript.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise TranscriptInvalid(f"{path}: {error.strerror}. Fix: name a readable file.") from error
+    except ValueError as error:
+        if isinstance(error, ValidationError):
+            item = error.errors()[0]
+            where = ".".join(str(part) for part in item["loc"]) or "file"
+            raise TranscriptInvalid(
+                f"{path}: {where}: {item['msg']}. Fix: give lines of start, end and text."
+            ) from error
+        raise TranscriptInvalid(f"{path}: not JSON. Fix: give a visit's JSON file.") from error
+
+
+class _Run:
+    """An engine with a clock that jumps from decision to decision."""
+
+    def __init__(self, engine: VisitEngine) -> None:
+        self.engine = engine
+        self.now = 0.0
+        self.outcomes: list[Outcome] = []
+
+    def advance(self, until: float) -> None:
+        while (wake := self.engine.next_wake(self.now)) is not None and wake < until:
+            self.now = wake
+            self.note(self.engine.tick(wake))
+        self.now = max(self.now, until)
+
+    def note(self, update: Update) -> None:
+        self.outcomes += update.outcomes
+        if update.choice:
+            self.engine.delivered(self.now)
+
+
+def replay(rules: CompiledPlaybook, transcript: Transcript, level: Level = "standard") -> Replay:
+    """Run the engine over a transcript; the clock is the transcript's own."""
+    run = _Run(VisitEngine(rules, level, transcript.language))
+    for number, line in enumerate(transcript.lines):
+        run.advance(line.end)
+        heard = Heard(number, line.start, line.end, line.text, spoken_at=run.now)
+        run.note(run.engine.heard(heard, run.now))
+    run.advance(transcript.seconds or run.now)
+    run.note(run.engine.finish(run.now))
+    playbook = rules.playbook
+    return Replay(
+        playbook.id,
+        playbook.version,
+        tuple(run.outcomes),
+        run.engine.conclusion(),
+        {cue.id: playbook.say(cue.text, transcript.language) for cue in playbook.cues},
+    )

@@ -1,0 +1,143 @@
+"""A playbook made ready to be matched: its phrases compiled once, shared by all visits that use it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .phrases import Phrase, compile_phrases, parse_phrase
+from .playbook import CueRule, Pattern, Playbook, Vocabulary
+from .reading import Reader, Reading, Span
+
+
+class PatternMatcher:
+    """One pattern of a stage or an objection."""
+
+    def __init__(self, pattern: Pattern, vocabulary: Vocabulary) -> None:
+        self.closing = pattern.closing
+        self._fuzzy = pattern.fuzzy
+        phrases = [parse_phrase(text) for text in pattern.phrases]
+        self._plain = compile_phrases(phrase for phrase in phrases if not phrase.has_slots)
+        self._slotted = compile_phrases(phrase for phrase in phrases if phrase.has_slots)
+        self._slot = pattern.slot
+        self._allowed: frozenset[str] | None = None
+        if pattern.where == "must_sell":
+            self._allowed = frozenset(sku.id for sku in vocabulary.skus if sku.must_sell)
+
+    def spans(self, reading: Reading) -> list[Span]:
+        """Where it matches."""
+        if self._slot:
+            return [
+                Span(mention.first, mention.end)
+                for mention in reading.mentions
+                if mention.kind == self._slot and (self._allowed is None or mention.value in self._allowed)
+            ]
+        return reading.find(self._plain, self._slotted, self._fuzzy)
+
+
+class Rule:
+    """`any_of`, `all_of` and `none_of` of one stage or objection."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        any_of: Iterable[Pattern],
+        none_of: Iterable[Pattern],
+        all_of: Iterable[Pattern] = (),
+    ) -> None:
+        self._any = [PatternMatcher(pattern, vocabulary) for pattern in any_of]
+        self._all = [PatternMatcher(pattern, vocabulary) for pattern in all_of]
+        self._none = [PatternMatcher(pattern, vocabulary) for pattern in none_of]
+        self.has_closing = any(matcher.closing for matcher in (*self._any, *self._all))
+
+    def matches(self, reading: Reading, closing: bool = False) -> list[Span]:
+        """The matches that count: none shares a word with what `none_of` rules out."""
+        barred: list[Span] | None = None
+        found: list[Span] = []
+        for group, needs_all in ((self._any, False), (self._all, True)):
+            hits: list[list[Span]] = []
+            for matcher in group:
+                spans = matcher.spans(reading) if closing or not matcher.closing else []
+                if spans:
+                    if barred is None:  # most words match nothing, so this is seldom needed
+                        barred = [span for none_of in self._none for span in none_of.spans(reading)]
+                    spans = [span for span in spans if not _is_barred(span, barred, reading.cut)]
+                hits.append(spans)
+            if group and not (all(hits) if needs_all else any(hits)):
+                return []
+            found += [span for spans in hits for span in spans]
+        return found
+
+
+def _is_barred(span: Span, barred: Iterable[Span], cut: int) -> bool:
+    # words of the utterance before bar only a match that reaches back to them: the answer to `do you have
+    # any left?` is somebody else's
+    return any(span.overlaps(bar) and (bar.first >= cut or span.first < cut) for bar in barred)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderingMatcher:
+    """The compiled phrases of `ordering`, by kind."""
+
+    expressions: tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]
+    agree_words: frozenset[str]
+
+    def cues(self, reading: Reading) -> Iterator[tuple[str, Span]]:
+        """Every matching phrase with its kind."""
+        for kind, plain, slotted in self.expressions:
+            for span in reading.find(plain, slotted):
+                yield kind, span
+
+
+ORDERING_KINDS = ("order", "confirm", "propose", "ask", "ignore", "condition", "change", "cancel")
+
+
+class CompiledPlaybook:
+    """A playbook and its matchers. Holds no state of a visit."""
+
+    def __init__(self, playbook: Playbook) -> None:
+        self.playbook = playbook
+        vocabulary = playbook.vocabulary
+        self.stages = {
+            stage.id: Rule(vocabulary, stage.any_of, stage.none_of, stage.all_of) for stage in playbook.stages
+        }
+        self.objections = {
+            objection.id: Rule(vocabulary, objection.any_of, objection.none_of)
+            for objection in playbook.objections
+        }
+        self.cues: dict[str, CueRule] = {cue.id: cue for cue in playbook.cues}
+        self.cue_of_objection = {
+            objection.id: _cue_for(playbook, objection.id, objection.cue) for objection in playbook.objections
+        }
+        self.stage_cues = tuple(cue for cue in playbook.cues if cue.on.stage_open)
+        self.sku_unit = {sku.id: sku.unit for sku in vocabulary.skus}
+        ordering = {
+            kind: [parse_phrase(text) for text in getattr(playbook.ordering, kind)] for kind in ORDERING_KINDS
+        }
+        agree = [parse_phrase(text) for text in playbook.ordering.agree]
+        self.ordering = OrderingMatcher(
+            tuple(
+                (
+                    kind,
+                    compile_phrases(phrase for phrase in phrases if not phrase.has_slots),
+                    compile_phrases(phrase for phrase in phrases if phrase.has_slots),
+                )
+                for kind, phrases in ordering.items()
+            ),
+            frozenset(word for phrase in agree for word in phrase.words),
+        )
+        self.reader = Reader(
+            vocabulary, self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)])
+        )
+
+    def _phrase_words(self, ordering: Iterable[Phrase]) -> Iterator[str]:
+        for phrase in ordering:
+            yield from phrase.words
+        for _, pattern in self.playbook.patterns():
+            for text in pattern.phrases:
+                yield from parse_phrase(text).words
+
+
+def _cue_for(playbook: Playbook, objection: str, named: str | None) -> str | None:
+    if named:
+        return named
+    return next((cue.id for cue in playbook.cues if cue.on.objection == objection), None)

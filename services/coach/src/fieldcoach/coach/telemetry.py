@@ -1,0 +1,19 @@
+"""The coach's instruments. Labels are rules, outcomes and reasons, never a session or words."""
+
+from fieldcoach.common.telemetry import Counters, StageHistogram
+
+
+class CoachTelemetry:
+    """Counters and histograms of one process."""
+
+    def __init__(self) -> None:
+        self.cues = Counters(
+            "coach_cues", "outcome", "Cue candidates by what became of them: fired, or the rule"
+        )
+        self.waits = Counters("coach_cue_waits", "rule", "Cue candidates that a limit held back for a while")
+        self.acks = Counters("coach_cue_acks", "action", "What phones did with cues")
+        self.llm = Counters("coach_llm", "outcome", "Calls of the language model: used, none, or the fault")
+        self.sessions = Counters("coach_sessions", "event", "Visits taken, adopted, released, refused, ended")
+        self.finals = Counters("coach_finals", "use", "Finals by use: whole, trimmed, repeated, old-epoch")
+        self.faults = Counters("coach_faults", "reason", "What went wrong, by reason")
+        self.coach = StageHistogram("coach", "From the receipt of a final to its decision, cue published")

@@ -1,0 +1,458 @@
+"""One visit on the bus: follows its events, runs the engine, publishes what it decides.
+
+The state lives here and in the event stream only: a process that takes over replays the stream, sees the
+cues that were sent before as events of its own kind, and sends nothing twice.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.context import Context
+
+from fieldcoach.common.audio import SAMPLE_RATE
+from fieldcoach.common.bus import Bus
+from fieldcoach.common.follow import SessionFollower
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import (
+    Checklist,
+    Cue,
+    CueAcknowledged,
+    EventMessage,
+    FinalTranscript,
+    ObjectionRaised,
+    OrderLine,
+    SessionCreated,
+    SessionEnding,
+    SessionState,
+    StageStatus,
+    Summary,
+    TranscriptComplete,
+    VisitMetrics,
+)
+from fieldcoach.common.numbering import EventNumbers
+from fieldcoach.common.telemetry import Headers, extract, inject, record_span
+
+from .advice import Adviser
+from .engine import Heard, Update, VisitEngine
+from .policy import Choice, Outcome
+from .prompt import Turn
+from .rules import CompiledPlaybook
+from .telemetry import CoachTelemetry
+from .transcript import CommittedTranscript
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING_EVENTS: Final = 2_048
+"""Three subjects of 512 kept events each, and room for what is said meanwhile."""
+METRICS_EVERY_S: Final = 5.0
+COMPLETE_WITHIN_S: Final = 3.0
+"""How long after the end is announced the last words may take."""
+ENDED_GRACE_S: Final = 1.0
+"""How long after the media ended."""
+_CONTEXTS: Final = 32
+"""Finals whose trace a waiting cue may still belong to; the time to live is shorter than that many."""
+_TURNS: Final = 400
+"""Turns kept for the summary by a language model: a visit of an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    event: EventMessage
+    headers: Headers
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A final that fired or may yet fire a cue."""
+
+    final: FinalTranscript
+    received_at: float
+    context: Context
+
+
+class SteadyClock:
+    """Seconds since 1970 that never jump: what one process decided means the same to the next."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Now."""
+        return self._offset + time.monotonic()
+
+
+class Visit:
+    """The coach of one session. `run` ends with the visit, or by `stop`."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        created: SessionCreated,
+        rules: CompiledPlaybook,
+        telemetry: CoachTelemetry,
+        clock: Callable[[], float],
+        adviser: Adviser | None = None,
+        summary_s: float = 8.0,
+    ) -> None:
+        self.session = created.session
+        self._bus = bus
+        self._rules = rules
+        self._telemetry = telemetry
+        self._clock = clock
+        self._adviser = adviser
+        self._summary_s = summary_s
+        self._language = created.languages[0] if created.languages else rules.playbook.languages.default
+        self._engine = VisitEngine(rules, created.level, self._language)
+        self._numbers = EventNumbers()
+        self._follower = SessionFollower(bus, created.session, self._receive)
+        self._waiting: deque[_Received] = deque()
+        self._wake = asyncio.Event()
+        self._committed = CommittedTranscript()
+        self._sources: dict[int, _Source] = {}
+        self._turns: deque[Turn] = deque(maxlen=_TURNS)
+        self._cue_names: dict[str, str] = {}
+        self._own: set[int] = set()
+        self._asking: asyncio.Task[None] | None = None
+        self._checklist: tuple[StageStatus, ...] | None = None
+        self._figures: tuple[object, ...] | None = None
+        self._figures_due: float | None = None
+        self._figures_at = float("-inf")
+        self._conclude_at: float | None = None
+        self._is_ending = False
+        self._is_complete = False
+        self._is_over = False
+        self._is_rebuilding = True
+        self._end_sample = 0
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Coach until the summary is out."""
+        try:
+            await self._follower.start()
+            await self._take_all()
+            self._is_rebuilding = False
+            self._engine.resume(self._clock())
+            if not self._is_over:
+                await self._publish_checklist()
+                await self._apply(self._engine.tick(self._clock()))  # what was said while nobody listened
+            while not self._is_over:
+                await self._turn()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Listen no more; nothing is published afterwards."""
+        self._is_over = True
+        self._wake.set()
+        if self._asking:
+            self._asking.cancel()
+        await self._follower.stop()
+
+    async def _turn(self) -> None:
+        now = self._clock()
+        if not self._waiting:
+            due = [at for at in (self._engine.next_wake(now), self._figures_due, self._conclude_at) if at]
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(max(0.0, min(due) - now) if due else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+        await self._take_all()
+        if self._is_over:
+            return
+        await self._apply(self._engine.tick(self._clock()))
+        await self._publish_figures()
+        if self._conclude_at is not None and self._clock() >= self._conclude_at:
+            await self._conclude()
+
+    # ── events in ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _receive(self, event: EventMessage, headers: Headers) -> None:
+        if len(self._waiting) >= MAX_WAITING_EVENTS:
+            self._telemetry.faults.add("visit-overflow")
+            return
+        self._waiting.append(_Received(event, headers, self._clock()))
+        if isinstance(event, FinalTranscript) and self._adviser:
+            self._adviser.newer_turn()
+        self._wake.set()
+
+    async def _take_all(self) -> None:
+        while self._waiting and not self._is_over:
+            received = self._waiting.popleft()
+            match received.event:
+                case FinalTranscript() as final:
+                    await self._take_final(final, received)
+                case Cue() as cue:
+                    self._take_own_cue(cue)
+                case Checklist(stages=stages, n=n):
+                    if n not in self._own:
+                        self._checklist = stages
+                case Summary(n=n):
+                    if n not in self._own:
+                        self._is_over = True  # summed up before this process took over
+                case CueAcknowledged() as ack:
+                    self._take_ack(ack)
+                case SessionState(state=state, sample=sample):
+                    self._end_sample = max(self._end_sample, sample)
+                    if state == "ended":
+                        self._expect_end(received.at, ENDED_GRACE_S)
+                case SessionEnding():
+                    self._expect_end(received.at, COMPLETE_WITHIN_S)
+                case TranscriptComplete(end_sample=sample, epoch=epoch) if epoch >= self._committed.epoch:
+                    self._end_sample = max(self._end_sample, sample)
+                    self._is_complete = True
+                    if self._is_ending:
+                        self._conclude_at = received.at
+                case _:
+                    pass  # created, profile, gap, our own metrics: nothing to decide
+
+    def _expect_end(self, at: float, grace_s: float) -> None:
+        self._is_ending = True
+        due = at if self._is_complete else at + grace_s
+        self._conclude_at = due if self._conclude_at is None else min(due, self._conclude_at)
+
+    def _take_own_cue(self, cue: Cue) -> None:
+        self._cue_names[cue.id] = cue.cue
+        if cue.n in self._own:
+            return
+        if not self._is_rebuilding:
+            self._telemetry.faults.add("second-coach")
+        self._engine.recall(cue.cue, cue.trigger_n, (cue.expires_at - cue.ttl_ms) / 1e3)
+
+    def _take_ack(self, ack: CueAcknowledged) -> None:
+        if not self._is_rebuilding:
+            self._telemetry.acks.add(ack.action)
+        cue = self._cue_names.get(ack.id)
+        if cue and ack.action == "dismissed":
+            self._engine.dismissed(cue)
+
+    async def _take_final(self, final: FinalTranscript, received: _Received) -> None:
+        accepted, use = self._committed.accept(final)
+        if not self._is_rebuilding:
+            self._telemetry.finals.add(use)
+        if accepted is None:
+            return
+        self._end_sample = max(self._end_sample, accepted.end_sample)
+        now = self._clock()
+        spoken_at = min(now, (accepted.timing.heard_at - accepted.late_ms) / 1e3)
+        heard = Heard(
+            n=accepted.n,
+            start_s=accepted.first_sample / SAMPLE_RATE,
+            end_s=accepted.end_sample / SAMPLE_RATE,
+            text=accepted.text,
+            spoken_at=spoken_at,
+            low_confidence=accepted.low_confidence,
+            concealed_s=accepted.concealed_ms / 1e3,
+        )
+        self._turns.append(Turn(heard.end_s, accepted.text, accepted.speaker))
+        if self._is_rebuilding:
+            self._engine.heard(heard, spoken_at, decide=False)
+            self._keep_source(accepted, received, extract(received.headers))
+            return
+        update = self._engine.heard(heard, now)
+        context = record_span(
+            "coach.rules",
+            received.at * 1e3,
+            self._clock() * 1e3,
+            extract(received.headers),
+            {"fieldcoach.objections": len(update.objections), "fieldcoach.fired": update.choice is not None},
+        )
+        self._keep_source(accepted, received, context)
+        await self._apply(update)
+        self._telemetry.coach.record_ms((self._clock() - received.at) * 1e3)
+
+    def _keep_source(self, final: FinalTranscript, received: _Received, context: Context) -> None:
+        self._sources[final.n] = _Source(final, received.at, context)
+        while len(self._sources) > _CONTEXTS:
+            del self._sources[next(iter(self._sources))]
+
+    # ── decisions out ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _apply(self, update: Update) -> None:
+        # a chosen cue goes first: the phone waits for it, and its limits were taken
+        if update.choice:
+            await self._deliver(update.choice)
+        self._count(outcome for outcome in update.outcomes if not outcome.shown)
+        if update.stages:
+            await self._publish_checklist()
+        if self._figures_due is None and self._current_figures() != self._figures:
+            self._figures_due = max(self._clock(), self._figures_at + METRICS_EVERY_S)
+
+    def _count(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._telemetry.cues.add(outcome.reason)
+            if outcome.waited_for:
+                self._telemetry.waits.add(outcome.waited_for)
+
+    async def _deliver(self, choice: Choice) -> None:
+        rule = self._rules.cues[choice.outcome.candidate.cue]
+        if self._adviser and rule.llm.mode != "off":
+            self._asking = asyncio.create_task(self._deliver_advised(choice))
+            self._asking.add_done_callback(self._after_advice)
+            return
+        await self._publish_cue(choice.outcome, None)
+
+    async def _deliver_advised(self, choice: Choice) -> None:
+        assert self._adviser is not None
+        candidate = choice.outcome.candidate
+        began = self._clock()
+        advice = await self._adviser.choose(
+            self._rules.cues[candidate.cue],
+            [self._rules.cues[other.cue] for other in choice.others],
+            tuple(self._turns),
+            self._engine.done,
+        )
+        self._telemetry.llm.add(advice.outcome)
+        source = self._sources.get(candidate.trigger_n or -1)
+        record_span(
+            "coach.llm",
+            began * 1e3,
+            self._clock() * 1e3,
+            source.context if source else None,
+            {"fieldcoach.outcome": advice.outcome},
+        )
+        outcome: Outcome | None = choice.outcome
+        if advice.cue != candidate.cue:
+            outcomes = self._engine.exchange(choice, advice.cue, self._clock())
+            self._count([entry for entry in outcomes if not entry.shown])
+            outcome = next((entry for entry in outcomes if entry.shown), None)
+        if outcome and not self._is_over:
+            await self._publish_cue(outcome, advice.text)
+
+    def _after_advice(self, task: asyncio.Task[None]) -> None:
+        self._asking = None
+        self._wake.set()
+        if not task.cancelled() and task.exception():
+            self._telemetry.faults.add("advice")
+            log.error("advice failed", exc_info=task.exception(), extra={"session": self.session})
+
+    async def _publish_cue(self, outcome: Outcome, llm_text: str | None) -> None:
+        candidate, playbook = outcome.candidate, self._rules.playbook
+        rule = self._rules.cues[candidate.cue]
+        source = self._sources.get(candidate.trigger_n) if candidate.trigger_n is not None else None
+        now = self._clock()
+        ttl_ms = round((rule.ttl_s or playbook.limits.ttl_s) * 1e3)
+        cue = Cue(
+            session=self.session,
+            n=self._number(),
+            id=new_id(),
+            cue=rule.id,
+            objection=candidate.objection,
+            title=playbook.say(rule.title, self._language),
+            text=llm_text or playbook.say(rule.text, self._language),
+            severity=rule.severity,
+            haptic=rule.haptic,
+            ttl_ms=ttl_ms,
+            expires_at=now * 1e3 + ttl_ms,
+            source="llm" if llm_text else "rule",
+            trigger_n=candidate.trigger_n,
+            trigger_end_sample=source.final.end_sample if source else None,
+            trigger_timing=source.final.timing if source else None,
+            coach_ms=max(0.0, (now - source.received_at) * 1e3) if source else 0.0,
+        )
+        self._cue_names[cue.id] = cue.cue
+        await self._bus.publish_event(cue, inject(source.context) if source else None)
+        self._engine.delivered(self._clock())
+        self._count([outcome])
+        self._wake.set()  # what waited for its turn may be looked at again
+
+    async def _publish_checklist(self) -> None:
+        stages = self._stages()
+        if stages == self._checklist:
+            return
+        self._checklist = stages
+        await self._bus.publish_event(Checklist(session=self.session, n=self._number(), stages=stages))
+
+    async def _publish_figures(self) -> None:
+        if self._figures_due is None or self._clock() < self._figures_due:
+            return
+        self._figures_due, self._figures_at = None, self._clock()
+        current = self._current_figures()
+        if current == self._figures:
+            return
+        self._figures = current
+        figures = self._engine.figures
+        stages = self._rules.playbook.stages
+        weight = sum(stage.weight for stage in stages)
+        done = self._engine.done
+        await self._bus.publish_event(
+            VisitMetrics(
+                session=self.session,
+                n=self._number(),
+                speech_s=round(figures.speech_s, 2),
+                words=figures.words,
+                questions=figures.questions,
+                stage_coverage=sum(s.weight for s in stages if s.id in done) / weight if weight else 0.0,
+                cues_shown=self._engine.cues_shown,
+                order_lines=len(self._engine.orders),
+            )
+        )
+
+    def _current_figures(self) -> tuple[object, ...]:
+        figures, engine = self._engine.figures, self._engine
+        return (figures.words, figures.questions, len(engine.done), engine.cues_shown, len(engine.orders))
+
+    async def _conclude(self) -> None:
+        update = self._engine.finish(self._clock())
+        await self._apply(update)
+        self._figures_due = self._clock()
+        await self._publish_figures()
+        facts, source = self._engine.conclusion(), "rules"
+        text, tips = facts.text, facts.tips
+        if facts.unplaced_orders:
+            self._telemetry.faults.add("order-without-product", facts.unplaced_orders)
+        if self._adviser and self._turns:
+            answer, outcome = await self._adviser.summarise(facts, tuple(self._turns), self._summary_s)
+            self._telemetry.llm.add(f"summary-{outcome}")
+            if answer:
+                text, tips, source = answer.text, answer.tips, "llm"
+        playbook = self._rules.playbook
+        await self._bus.publish_event(
+            Summary(
+                session=self.session,
+                n=self._number(),
+                score=facts.score,
+                stages=self._stages(),
+                objections=tuple(
+                    ObjectionRaised(id=mark.id, at_sample=round(mark.at_s * SAMPLE_RATE))
+                    for mark in facts.objections
+                ),
+                orders=tuple(OrderLine(sku=line.sku, qty=line.qty, unit=line.unit) for line in facts.orders),
+                tips=tips,
+                text=text,
+                source="llm" if source == "llm" else "rules",
+                duration_s=round(self._end_sample / SAMPLE_RATE, 2),
+                playbook=playbook.id,
+                playbook_version=playbook.version,
+            )
+        )
+        self._telemetry.sessions.add("ended")
+        self._is_over = True
+
+    # ── small things ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _number(self) -> int:
+        number = self._numbers.next()
+        self._own.add(number)
+        return number
+
+    def _stages(self) -> tuple[StageStatus, ...]:
+        done = self._engine.stages
+        return tuple(
+            StageStatus(
+                id=stage.id,
+                title=self._rules.playbook.say(stage.title, self._language) or stage.id,
+                weight=stage.weight,
+                done=stage.id in done,
+                at_sample=round(done[stage.id].at_s * SAMPLE_RATE) if stage.id in done else None,
+            )
+            for stage in self._rules.playbook.stages
+        )
