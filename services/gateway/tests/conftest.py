@@ -37,6 +37,7 @@ class FakeIngest:
         self.signals: list[SignalRequest] = []
         self.control: list[Any] = []
         self.reply = SignalReply(sdp=ANSWER, etag="e1")
+        self.beaten_at = 0.0
         self._bus = bus
 
     async def start(self) -> None:
@@ -47,6 +48,7 @@ class FakeIngest:
 
     async def beat(self, **changes: Any) -> None:
         """One heartbeat of each."""
+        self.beaten_at = time.monotonic()
         ingest = IngestHeartbeat(ingest=self.id, sessions=0, capacity=100, asr_slots_free=10)
         await self._bus.publish(
             self._bus.subjects.ingest_heartbeat(), ingest.model_copy(update=changes).encode()
@@ -102,14 +104,16 @@ class Rig:
                 await asyncio.sleep(0.01)
 
     async def settle(self) -> None:
-        """What was published before has reached the gateway."""
-        worker = self.ingest.id
-        async with asyncio.timeout(5):
-            while True:
-                beat = self.service.gateway.fleet.engine(time.monotonic())
-                if beat is not None and beat.worker == worker:
-                    return
-                await asyncio.sleep(0.005)
+        """The last heartbeats have reached the gateway."""
+        fleet, name = self.service.gateway.fleet, self.ingest.id
+
+        def is_heard() -> bool:
+            ingest, worker = fleet._ingests.get(name), fleet._workers.get(name)
+            if ingest is None or worker is None:
+                return False
+            return min(ingest.heard, worker[1]) >= self.ingest.beaten_at
+
+        await self.until(is_heard)
 
 
 Start = Callable[..., Any]
