@@ -34,7 +34,7 @@ def line_of(visit: str, number: int) -> tuple[Segment, str]:
     samples, lines = load_visit(visit)
     line = lines[number]
     first, end = round(float(line["start"]) * 16_000), round(float(line["end"]) * 16_000)  # type: ignore[arg-type]
-    pcm = samples[first - 3_200 : end + 3_200].astype(np.float32) / 32_768
+    pcm = samples[first - 3_200 : end + 3_200].astype(np.float32) / np.float32(32_768)
     return Segment("s", first, pcm, "en", is_final=True), str(line["text"])
 
 
@@ -90,7 +90,7 @@ def test_sphinx_hears_something_in_english() -> None:
 
 def test_silero_knows_speech_and_keeps_sessions_apart(silero: Silero) -> None:
     samples, _ = load_visit("quick-order")
-    pcm = samples[: 3 * 16_000 // FRAME * FRAME].astype(np.float32) / 32_768
+    pcm = samples[: 3 * 16_000 // FRAME * FRAME].astype(np.float32) / np.float32(32_768)
     alone = silero.stream()(pcm)
     one, other = silero.stream(), silero.stream()
     stepwise: list[float] = []

@@ -19,7 +19,7 @@ def test_slots_by_the_cost_of_a_decode() -> None:
     capacity.calibrate(0.001)
     assert capacity.slots(0) == 64
     capacity.calibrate(3.0)
-    assert capacity.slots(0) == 1 or capacity.slots(0) == 0
+    assert capacity.slots(0) == 1  # or it would never learn better
     assert capacity.slots(5) == 5  # those that are here stay
 
 

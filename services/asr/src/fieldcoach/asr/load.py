@@ -56,10 +56,13 @@ class Capacity:
         return LISTENING + SPEECH_SHARE * (1 / UTTERANCE_S + 1 / SLOWED_PARTIALS_S) * decode_s
 
     def slots(self, used: int) -> int:
-        """Sessions that may be here at once; never fewer than are."""
+        """Sessions that may be here at once; never fewer than are.
+
+        At least one, however dear the calibration: without a session nothing truer would ever be measured.
+        """
         if self.cost == inf:
             return 0
-        return max(used, min(self._most, int(TARGET * self._cores / self.cost)))
+        return max(used, min(self._most, max(1, int(TARGET * self._cores / self.cost))))
 
 
 class Pace:
