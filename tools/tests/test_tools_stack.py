@@ -73,6 +73,16 @@ async def test_a_stack_starts_says_what_it_waits_for_and_leaves_nothing(tmp_path
         read_running(tmp_path / "run")
 
 
+async def test_what_a_killed_stack_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    left = tmp_path / "run" / "fieldcoach-nats" / "nats-server_1.ports"
+    left.parent.mkdir(parents=True)
+    left.write_text('{"nats": ["nats://127.0.0.1:1"]}')
+    async with Stack(options(tmp_path), command_of=fake) as stack:
+        assert not left.exists()
+        assert stack.nats_url != "nats://127.0.0.1:1"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["stack.lock"]
+
+
 async def test_a_second_stack_in_the_same_place_is_told_of_the_first(tmp_path: Path) -> None:
     async with Stack(options(tmp_path), command_of=fake) as first:
         with pytest.raises(AlreadyRunning, match=f"{first.gateway_url}, process {os.getpid()}"):

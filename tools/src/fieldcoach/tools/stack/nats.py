@@ -15,11 +15,11 @@ CONFIG = """\
 # The local stack's bus: one server, memory only, reachable from this machine alone.
 host: "127.0.0.1"
 port: -1
-ports_file_dir: "{folder}"
+ports_file_dir: {folder}
 max_payload: 64KB
 write_deadline: "3s"
 jetstream {{
-  store_dir: "{folder}"  # the server insists on one; with max_file 0 nothing can be stored in it
+  store_dir: {folder}  # the server insists on one; with max_file 0 nothing can be stored in it
   max_mem: 256MB
   max_file: 0
 }}
@@ -45,9 +45,11 @@ def find_nats_server(path: str | None = None) -> Path:
 
 
 def write_config(folder: Path) -> Path:
-    """The configuration, in a private folder that lives as long as the stack."""
+    """The configuration, in a private folder; one that a killed stack has left is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
     config = folder / "nats.conf"
-    config.write_text(CONFIG.format(folder=folder))
+    config.write_text(CONFIG.format(folder=json.dumps(str(folder.absolute()))))
     return config
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from .tokens import DEFAULT_TTL_S, dev_user_token
 READY_LIMIT_S = 60.0
 """Without a sign of progress. A download shows progress and may take as long as it does."""
 GRACE_S = DRAIN_S + 2.0
+NATS_FOLDER = "fieldcoach-nats"
 _POLL_S = 0.1
 _SHOWN_LINES = 15
 
@@ -91,7 +91,7 @@ class Stack:
         self._directory.hold()
         port = require_free(self.options.port) if self.options.port else free_ports(1)[0]
         server = find_nats_server()
-        self._private = Path(tempfile.mkdtemp(prefix="fieldcoach-"))
+        self._private = self.options.run_dir / NATS_FOLDER
         nats_port = await self._start_nats(server, self._private)
         self.nats_url = f"nats://{HOST}:{nats_port}"
         for service, health_port in zip(SERVICES, free_ports(len(SERVICES)), strict=True):
