@@ -147,7 +147,10 @@ class IngestService:
         if request.action == "offer":
             lock = self._offering.setdefault(request.session, asyncio.Lock())
             async with lock:  # two offers of one phone at once: one after the other
-                return await self._offer(request)
+                reply = await self._offer(request)
+            if request.session not in self.sessions:
+                self._offering.pop(request.session, None)
+            return reply
         session = self.sessions.get(request.session)
         if session is None:
             return _problem("not-found", 404, "No media", "this session has no media here")
@@ -181,7 +184,10 @@ class IngestService:
         if refusal is not None:
             self.telemetry.offers.add(refusal.type)
             return SignalReply(problem=refusal)
-        session = await self._session(request)
+        try:
+            session = await self._session(request)
+        except BusUnavailable:
+            return _problem("not-ready", 503, "No media", "lost NATS", retry_after_s=RETRY_AFTER_S)
         peer = Peer(offer, self._addresses, session, self.telemetry.transports.add)
         try:
             sdp = await peer.answer(session.profile)
@@ -220,12 +226,12 @@ class IngestService:
                 time.monotonic(),
                 self._timing,
             )
-            self.sessions[session.id] = session
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [
                 await self._bus.subscribe(subjects.control(session.id), self._on_control),
                 await self._bus.subscribe(subjects.final(session.id), self._on_final),
             ]
+            self.sessions[session.id] = session
         return session
 
     async def _forget(self, session: Session) -> None:

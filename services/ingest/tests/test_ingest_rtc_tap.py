@@ -1,0 +1,232 @@
+"""The private names of aiortc and aioice that `rtc_tap` builds on, and what keeps a transport alive."""
+
+import asyncio
+import inspect
+from collections import Counter
+from importlib.metadata import version
+from typing import cast
+
+import aioice
+import pytest
+from aioice.ice import CandidatePair, StunProtocol
+from aioice.stun import TransactionTimeout
+from aiortc import RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
+from aiortc.rtcdtlstransport import RtpRouter
+from aiortc.rtp import RtcpByePacket, RtpPacket
+
+from fieldcoach.ingest.addresses import MediaAddresses
+from fieldcoach.ingest.errors import MediaFailed, NoMediaAddress
+from fieldcoach.ingest.negotiation import parse_offer
+from fieldcoach.ingest.rtc_tap import MediaTransport, _Tap, host_addresses
+from fieldcoach.ingest.rtcp import ReceptionReport
+
+OFFER = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "a=ice-ufrag:Abcd",
+        "a=ice-pwd:" + "p" * 24,
+        "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
+        "a=setup:actpass",
+        "a=sendonly",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "a=candidate:2 1 udp 2113937150 127.0.0.1 9 typ host",
+        "",
+    ]
+)
+
+
+def parameters(function: object) -> list[str]:
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type] # a function of aiortc
+
+
+async def test_the_private_names_are_where_they_were() -> None:
+    """If this fails after an upgrade, read `rtc_tap.py` against the new version before changing the pin."""
+    assert version("aiortc") == "1.16.0"
+    assert version("aioice") == "0.13.0"
+    connection = aioice.Connection(ice_controlling=False)
+    for name in (
+        "_local_candidates",
+        "_local_candidates_start",
+        "_local_candidates_end",
+        "_protocols",
+        "_nominated",
+        "_query_consent_task",
+    ):
+        assert hasattr(connection, name), name
+    assert parameters(aioice.Connection.query_consent) == ["self"]
+    assert parameters(aioice.Connection.gather_candidates) == ["self"]
+    assert parameters(aioice.Connection.build_request) == ["self", "pair", "nominate"]
+    assert parameters(StunProtocol.datagram_received) == ["self", "data", "addr"]
+    assert "retransmissions" in parameters(StunProtocol.request)
+    gatherer = RTCIceGatherer(iceServers=[])
+    assert isinstance(gatherer._connection, aioice.Connection)
+    gatherer._connection = connection
+    assert RTCIceTransport(gatherer)._connection is connection
+    assert parameters(RTCDtlsTransport._register_rtp_receiver) == ["self", "receiver", "parameters"]
+    assert parameters(RTCDtlsTransport._unregister_rtp_receiver) == ["self", "receiver"]
+    assert parameters(RTCDtlsTransport._send_rtp) == ["self", "data"]
+    assert parameters(RTCDtlsTransport._set_role) == ["self", "role"]
+    assert parameters(RTCDtlsTransport._recv_next) == ["self"]
+    router = RtpRouter()
+    router.register_receiver(_Tap(Sink(), lambda _reason: None), ssrcs=[1], payload_types=[111])
+    assert router.route_rtp(RtpPacket(payload_type=111, ssrc=2)) is not None
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+        self.is_broken = False
+
+    def on_rtp(self, ssrc: int, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
+        if self.is_broken:
+            raise RuntimeError("broken")
+        self.seen.append((ssrc, sequence, timestamp, payload))
+
+    def on_sender_report(self, ssrc: int, ntp_timestamp: int, arrival: float) -> None:
+        self.seen.append(ntp_timestamp)
+
+    def on_transport_lost(self) -> None:
+        self.seen.append("lost")
+
+
+async def test_nothing_is_raised_into_the_receive_task() -> None:
+    sink, counts = Sink(), Counter[str]()
+    tap = _Tap(sink, lambda reason: counts.update([reason]))
+    packet = RtpPacket(payload_type=111, sequence_number=3, timestamp=4, ssrc=5, payload=b"x")
+    await tap._handle_rtp_packet(packet, 0)
+    sink.is_broken = True
+    await tap._handle_rtp_packet(packet, 0)
+    await tap._handle_rtcp_packet(RtcpByePacket(sources=[5]))
+    await tap._handle_rtcp_packet(object())
+    tap._handle_disconnect()
+    assert sink.seen == [(5, 3, 4, b"x"), "lost"]
+    assert counts == {"rtp-handler": 1, "bye": 1}
+
+
+async def test_sockets_are_opened_as_set_and_freed() -> None:
+    counts = Counter[str]()
+    addresses = MediaAddresses(("127.0.0.1", "192.0.2.77"), "127.0.0.1", (41_000, 41_400))
+    transport = MediaTransport(parse_offer(OFFER), addresses, Sink(), lambda reason: counts.update([reason]))
+    local = await transport.gather()
+    assert [candidate.ip for candidate in local.candidates] == ["127.0.0.1", "192.0.2.77"]
+    assert len({candidate.port for candidate in local.candidates}) == 1
+    assert 41_000 <= local.candidates[0].port <= 41_400
+    assert [fingerprint.algorithm for fingerprint in local.fingerprints] == ["sha-256"]
+    await transport.send_report([ReceptionReport(1, 0, 0, 0, 0, 0, 0)])
+    assert counts == {"report-unsent": 1}
+    assert transport.rtt_s is None
+    await transport.close()
+
+
+async def test_no_address_that_can_be_bound_is_an_error() -> None:
+    counts = Counter[str]()
+    addresses = MediaAddresses(("192.0.2.77",))
+    if "192.0.2.77" in host_addresses():
+        pytest.skip("this machine has the address of the test")
+    transport = MediaTransport(parse_offer(OFFER), addresses, Sink(), lambda reason: counts.update([reason]))
+    with pytest.raises(NoMediaAddress, match="MEDIA_HOSTS"):
+        await transport.gather()
+    assert counts == {"bind-failed": 1}
+    await transport.close()
+
+
+async def test_nobody_there_is_a_failure_of_ice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fieldcoach.ingest.rtc_tap.CONNECT_TIMEOUT_S", 0.2)
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    local = await transport.gather()
+    connecting = asyncio.ensure_future(transport.connect())
+    loop = asyncio.get_running_loop()
+    attacker, _ = await loop.create_datagram_endpoint(
+        asyncio.DatagramProtocol, remote_addr=("127.0.0.1", local.candidates[0].port)
+    )
+    for datagram in (b"", b"\0", b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12), bytes(200), b"\x80" * 20):
+        attacker.sendto(datagram)
+    with pytest.raises(MediaFailed) as failed:
+        await connecting
+    assert failed.value.stage == "ice"
+    attacker.close()
+    await transport.close()
+
+
+class Pair:
+    """A nominated candidate pair whose far side answers, or does not."""
+
+    def __init__(self) -> None:
+        self.protocol = self
+        self.remote_addr = ("127.0.0.1", 9)
+        self.local_candidate = type("Local", (), {"component": 1})
+        self.component = 1
+        self.answers = True
+        self.asked = 0
+
+    async def request(self, *_args: object, retransmissions: int, **_kwargs: object) -> None:
+        self.asked += 1
+        assert retransmissions >= 3  # one try of half a second would fail on every slow link
+        await asyncio.sleep(0)
+        if not self.answers:
+            raise TransactionTimeout
+
+
+async def test_consent_is_lost_only_after_two_minutes_of_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    waiting = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await waiting(0)
+
+    monkeypatch.setattr("fieldcoach.ingest.rtc_tap.time.monotonic", lambda: now)
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    connection, pair = transport._connection, Pair()
+    connection.remote_username, connection.remote_password = "u", "p"
+    connection._nominated[1] = cast(CandidatePair, pair)
+    with monkeypatch.context() as patch:
+        patch.setattr("fieldcoach.ingest.rtc_tap.asyncio.sleep", sleep)
+        checking = asyncio.ensure_future(connection.query_consent())
+        while pair.asked < 10:
+            await waiting(0)
+        assert counts == {}
+        assert transport.rtt_s == 0.0
+        pair.answers, silent_since = False, now
+        await checking
+    assert 114 < now - silent_since < 132  # an interval of up to 6 s either way
+    assert counts["consent-lost"] == 1
+    assert counts["consent-missed"] >= 20
+    await transport.close()
+
+
+async def test_a_datagram_can_not_end_the_receive_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    dtls = transport._dtls
+    raised: list[type[Exception]] = [IndexError, ConnectionError, ValueError]
+
+    async def fail(_self: object) -> None:
+        raise raised[0]
+
+    monkeypatch.setattr(RTCDtlsTransport, "_recv_next", fail)
+    await dtls._recv_next()
+    raised.pop(0)
+    with pytest.raises(ConnectionError):
+        await dtls._recv_next()
+    raised.pop(0)
+    with pytest.raises(ValueError):  # noqa: PT011 # ours, without a message: the handshake must fail
+        await dtls._recv_next()
+    dtls.encrypted = True
+    await dtls._recv_next()
+    assert counts == {"empty-datagram": 1, "packet-error": 1}
+    await transport.close()
