@@ -75,12 +75,12 @@ def _print_next(console: Console) -> None:
     _say(console, "What to try next:")
     for command, what in (
         ("make up", "the same system with its web page; speak into your own microphone"),
-        ("fieldcoach demo --audio visits/soap-margin.flac", "another visit, with three objections"),
-        ("fieldcoach visit --audio FILE --json", "a phone at the command line, against `make up`"),
+        (".venv/bin/fieldcoach demo --audio visits/soap-margin.flac", "another visit, with three objections"),
+        (".venv/bin/fieldcoach visit --audio FILE --json", "a phone at the command line, against `make up`"),
         ("ASR_MODEL=small make up", "a real Whisper model (downloaded once)"),
         ("make bench", "the figures: word errors, cues, latencies"),
     ):
-        _say(console, f"  {command:<50}{what}")
+        _say(console, f"  {command:<58}{what}")
 
 
 def _say(console: Console, text: str) -> None:

@@ -53,8 +53,8 @@ def _print_welcome(console: Console, stack: Stack, verbose: bool) -> None:
     page = "start a visit in a browser" if has_page else "the page is not built; run `make setup`"
     lines = [
         f"FieldCoach runs at {stack.gateway_url} ({page}); Ctrl-C stops it.",
-        f"  a token     fieldcoach token{other}",
-        f"  a visit     fieldcoach visit{other} --audio visits/biscuits-no-space.flac",
+        f"  a token     .venv/bin/fieldcoach token{other}",
+        f"  a visit     .venv/bin/fieldcoach visit{other} --audio visits/biscuits-no-space.flac",
         f"  the API     {stack.gateway_url}/docs",
         "  the logs    "
         + ("below" if verbose else "in memory only: `fieldcoach up --verbose` prints them as they come"),
