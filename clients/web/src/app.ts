@@ -1,16 +1,17 @@
 /** What the buttons do: from the start of a visit to the next one. */
 
-import { LiveVisit, trouble } from "./live_visit";
+import { LiveVisit } from "./live_visit";
 import { createSession } from "./session/api";
-import { AudioFileError, openAudioFile } from "./session/audio_file";
-import { MicrophoneError, openMicrophone } from "./session/microphone";
+import { openAudioFile } from "./session/audio_file";
+import { openMicrophone } from "./session/microphone";
 import { RequestError } from "./session/problem";
 import type { SessionDescription } from "./session/protocol";
 import { loadVisit, type SavedVisit } from "./session/saved_visit";
 import type { AudioSource, SourceEvents } from "./session/source";
 import { adoptTokenFromAddress, findUserToken, forgetUserToken, keepUserToken } from "./session/user_token";
 import { Store } from "./state/store";
-import { openedVisit, type Trouble } from "./state/view";
+import { openedVisit } from "./state/view";
+import { troubleOf } from "./trouble";
 
 /** Names the text that stands on the start screen (ui/text.ts): change both together. */
 const CONSENT = { language: "en", version: "2026-11" };
@@ -65,7 +66,7 @@ export class App {
       if (source) this.visit?.attach(source);
     } catch (error) {
       source?.stop();
-      store.dispatch({ type: "trouble", trouble: shown(error) });
+      store.dispatch({ type: "trouble", trouble: troubleOf(error) });
     }
   }
 
@@ -79,7 +80,7 @@ export class App {
       visit.attach(await this.openSource(file));
     } catch (error) {
       store.dispatch({ type: "source-state", state: "off" });
-      store.dispatch({ type: "trouble", trouble: shown(error) });
+      store.dispatch({ type: "trouble", trouble: troubleOf(error) });
     }
   }
 
@@ -142,16 +143,10 @@ export class App {
       forgetUserToken();
       const fresh = await findUserToken();
       if (fresh === null) {
-        this.store.dispatch({ type: "trouble", trouble: trouble(error) });
+        this.store.dispatch({ type: "trouble", trouble: troubleOf(error) });
         return null;
       }
       return createSession(fresh, wanted);
     }
   }
-}
-
-function shown(error: unknown): Trouble {
-  if (error instanceof MicrophoneError) return { kind: "microphone", fault: error.fault };
-  if (error instanceof AudioFileError) return { kind: "file", fault: error.fault };
-  return trouble(error);
 }

@@ -16,6 +16,7 @@ import { ServerClock } from "./session/server_clock";
 import type { AudioSource } from "./session/source";
 import { WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
+import { troubleOf } from "./trouble";
 
 /** Often enough for a graph of the link, rare beside the audio (0.1 kbps). */
 const STATS_INTERVAL_MS = 10_000;
@@ -57,7 +58,7 @@ export class LiveVisit {
           // A file begins when it can be heard, so that its first words are not lost.
           if (state === "connected") this.startSource();
         },
-        onRefused: (error) => store.dispatch({ type: "trouble", trouble: trouble(error) }),
+        onRefused: (error) => store.dispatch({ type: "trouble", trouble: troubleOf(error) }),
       },
       session.profile.max_bitrate,
     );
@@ -158,9 +159,7 @@ export class LiveVisit {
   /** Leave the visit: nothing of it runs or is kept after this. */
   dispose(): void {
     this.over = true;
-    this.source?.stop();
-    this.source = null;
-    this.media.stop();
+    this.silence();
     this.stream.close();
     this.cancelCue?.();
     this.cancelStats?.();
@@ -242,21 +241,32 @@ export class LiveVisit {
     this.stream.send({ type: "ack", cue_id: cueId, action, at: this.serverClock.at(this.clock.now()) });
   }
 
+  private silence(): void {
+    this.source?.stop();
+    this.source = null;
+    this.media.stop();
+  }
+
   private startSource(): void {
     this.source?.play();
     if (this.saved.paused) this.source?.pause();
   }
 
   private streamEnded(why: EndOfStream): void {
-    if (why === "ended") this.serverEnded();
-    else this.store.dispatch({ type: "halted", why });
+    if (why === "ended") {
+      this.serverEnded();
+      return;
+    }
+    // Nobody sees the visit here any more, so nothing is listened to; and with the visit in another tab, two
+    // pages would take the sound's place from each other for ever.
+    this.silence();
+    this.store.dispatch({ type: "source-state", state: "off" });
+    this.store.dispatch({ type: "halted", why });
   }
 
   private serverEnded(): void {
     if (this.over) return;
-    this.source?.stop();
-    this.source = null;
-    this.media.stop();
+    this.silence();
     this.store.dispatch({ type: "ending" });
     this.expectSummary(SUMMARY_EVENT_MS);
   }
@@ -283,7 +293,7 @@ export class LiveVisit {
         waitMs = answer.retryAfterS * 1000;
       } catch (error) {
         if (!(error instanceof RequestError) || !error.retryable) {
-          this.store.dispatch({ type: "trouble", trouble: trouble(error) });
+          this.store.dispatch({ type: "trouble", trouble: troubleOf(error) });
           break;
         }
         waitMs = Math.max(backoff.next(), (error.problem.retryAfterS ?? 0) * 1000);
@@ -319,10 +329,4 @@ export class LiveVisit {
       this.clock.after(ms, resolve);
     });
   }
-}
-
-/** An error of the session kit as something to show. Anything else is a fault of this page: let it be seen. */
-export function trouble(error: unknown): { kind: "request"; problem: RequestError["problem"] } {
-  if (error instanceof RequestError) return { kind: "request", problem: error.problem };
-  throw error;
 }

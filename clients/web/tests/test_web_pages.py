@@ -3,6 +3,7 @@
 Run `npm run build` first. `FIELDCOACH_WEB_SHOTS=DIR` keeps a picture of every state.
 """
 
+import gzip
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -86,6 +87,11 @@ async def begin(page: Page, gateway: FakeGateway, *, agreed: bool = True) -> Non
         await gateway.say(LIVE)
     await gateway.say(checklist("greet"))
     await expect(page.get_by_test_id("stage-greet")).to_be_visible()
+
+
+async def test_the_first_load_is_small() -> None:
+    files = [path for path in DIST.rglob("*") if path.is_file()]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < 80_000
 
 
 async def test_a_whole_visit(page: Page, gateway: FakeGateway) -> None:
@@ -279,9 +285,13 @@ async def test_a_visit_that_another_tab_took(page: Page, gateway: FakeGateway) -
     await gateway.cut(4409)
     await expect(page.get_by_test_id("error")).to_contain_text("open in another tab")
     await shoot(page, "visit-replaced")
+    await gateway.until("give the sound back", lambda: {"type": "DELETE"} in gateway.heard)
+    await expect(page.get_by_test_id("mic-state")).to_have_text("Microphone off")
     await page.get_by_role("button", name="Use it here").click()
     await gateway.until("come back", lambda: len(gateway.resumed_after) == 2)
     await expect(page.get_by_test_id("error")).to_have_count(0)
+    await page.get_by_test_id("continue").click()
+    await gateway.until("offer again", lambda: len(gateway.offers) == 2)
 
 
 @pytest.mark.parametrize(("code", "words"), [(4401, "access has expired"), (4403, "This visit is closed")])
@@ -304,6 +314,16 @@ async def test_the_summary_is_asked_for_when_it_does_not_come(page: Page, gatewa
     await gateway.cut()
     gateway.make_summary()
     await expect(page.get_by_test_id("summary")).to_be_visible(timeout=10_000)
+
+
+async def test_a_summary_that_is_refused_ends_in_a_new_visit(page: Page, gateway: FakeGateway) -> None:
+    await begin(page, gateway)
+    gateway.end_makes_summary = False
+    gateway.summary_problem = (403, problem("not-yours", "Not your session", ""), {})
+    await page.get_by_test_id("end").click()
+    await expect(page.get_by_test_id("error")).to_contain_text("Not your session")
+    await page.get_by_test_id("new-visit").click()
+    await expect(page.get_by_test_id("start")).to_be_visible()
 
 
 async def test_the_token_comes_from_the_address(page: Page, gateway: FakeGateway) -> None:

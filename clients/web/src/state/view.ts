@@ -21,7 +21,9 @@ import type {
 export type Trouble =
   | { kind: "request"; problem: Problem }
   | { kind: "microphone"; fault: MicrophoneFault }
-  | { kind: "file"; fault: FileFault };
+  | { kind: "file"; fault: FileFault }
+  /** A mistake in this page, or something that this browser can't do. */
+  | { kind: "fault" };
 
 export type SourceState =
   /** No sound is taken: none was agreed to, or the page was reloaded. */

@@ -53,7 +53,7 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
           )}
         </div>
         {running && <ContinuePanel app={app} visit={visit} />}
-        <Controls app={app} visit={visit} running={running} />
+        <Controls app={app} visit={visit} running={running} failed={trouble !== null} />
       </div>
     </main>
   );
@@ -106,8 +106,15 @@ function ContinuePanel({ app, visit }: { app: App; visit: Visit }) {
   );
 }
 
-function Controls({ app, visit, running }: { app: App; visit: Visit; running: boolean }) {
+function Controls(props: { app: App; visit: Visit; running: boolean; failed: boolean }) {
+  const { app, visit, running } = props;
   if (visit.halted && visit.halted !== "ended") return null;
+  if (!running && props.failed)
+    return (
+      <button type="button" class="primary" data-testid="new-visit" onClick={() => app.newVisit()}>
+        {text.summary.newVisit}
+      </button>
+    );
   if (!running)
     return (
       <p class="making" role="status">

@@ -10,6 +10,8 @@ export function noticeOf(trouble: Trouble): Notice {
       return text.microphone[trouble.fault];
     case "file":
       return text.file[trouble.fault];
+    case "fault":
+      return text.fault;
     case "request":
       return noticeOfProblem(trouble.problem);
   }

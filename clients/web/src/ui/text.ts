@@ -232,6 +232,11 @@ export const text = {
   microphone: MICROPHONE,
   file: FILE,
   problems: PROBLEMS,
+  fault: notice(
+    "Something went wrong in this page",
+    "It could not go on.",
+    "Reload the page, or try another browser.",
+  ),
   serverFault: (status: number): Notice =>
     notice("The server has a problem", `It answered with status ${status}.`, "Try again in a moment."),
   tryAgainIn: (seconds: number) => `Try again in ${seconds} s.`,

@@ -43,6 +43,7 @@ export type SourceKey =
 
 export function sourceKey(visit: Visit): SourceKey {
   if (!visit.listening) return "none";
+  if (visit.ending) return "off";
   const isFile = visit.source?.kind === "file";
   if (visit.sourceState !== "on") return visit.sourceState;
   if (visit.paused) return isFile ? "filePaused" : "paused";

@@ -133,6 +133,7 @@ class FakeGateway:
     dev_login: bool = True
     model: str = "outlet-en"
     session_problem: tuple[int, Json, dict[str, str]] | None = None
+    summary_problem: tuple[int, Json, dict[str, str]] | None = None
     end_makes_summary: bool = True
     events: list[Json] = field(default_factory=list)
     heard: list[Json] = field(default_factory=list)
@@ -303,6 +304,8 @@ class FakeGateway:
         return web.json_response({"state": "ending"}, status=202)
 
     async def _summary(self, _request: web.Request) -> web.Response:
+        if self.summary_problem:
+            return _problem(*self.summary_problem)
         if self.made_summary is None:
             return web.json_response({}, status=202, headers={"Retry-After": "1"})
         return web.json_response(self.made_summary)

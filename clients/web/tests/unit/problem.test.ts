@@ -56,6 +56,7 @@ describe("what is shown", () => {
     expect(noticeOfProblem(problemOf(503, { type: PROBLEM.type }, "2")).fix).toBe("Try again in 2 s.");
     expect(noticeOf({ kind: "microphone", fault: "refused" }).fix).toContain("audio file");
     expect(noticeOf({ kind: "file", fault: "unreadable" }).fix).toContain("WAV");
+    expect(noticeOf({ kind: "fault" }).fix).toContain("Reload");
     expect(noticeOf({ kind: "request", problem: offline() }).title).toContain("server");
   });
 });

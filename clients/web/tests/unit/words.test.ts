@@ -56,6 +56,7 @@ describe("the source", () => {
     ["finished", { source: file, sourceState: "finished" }],
     ["muted", { sourceState: "muted" }],
     ["none", { listening: false }],
+    ["off", { ending: true }],
   ])("is %s for %o", (key, change) => {
     expect(sourceKey(visit(change))).toBe(key);
     expect(text.source).toHaveProperty(key);
