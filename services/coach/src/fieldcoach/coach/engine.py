@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 from .figures import Figures
 from .normalise import words_of
-from .orders import Line, OrderReader, OrderState, continues
+from .orders import Line, OrderReader, OrderState
 from .playbook import Level
 from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Outcome
-from .reading import Reading, Span
+from .reading import Reading
 from .rules import CompiledPlaybook, Rule
 from .summing_up import score_of, text_of, tips_of
 
@@ -92,6 +92,8 @@ class _Tail:
 
     end_s: float
     words: tuple[str, ...]
+    order_words: tuple[str, ...]
+    """With the finals before that the same order runs through."""
     reading: Reading
     orders_before: OrderState
     raised: frozenset[str]
@@ -137,12 +139,13 @@ class VisitEngine:
             return self._decide(now, (), decide, turn_ended=True)
         joins = visit.tail is not None and 0 <= final.start_s - visit.tail.end_s < JOIN_GAP_S
         tail = visit.tail if joins else None
-        reading = self._rules.reader.read(words, tail.words[-TAIL_WORDS:] if tail else ())
-        stages = self._see_stages(reading, final)
-        objections = self._see_objections(reading, final, tail)
-        orders_changed = self._see_orders(words, final, tail)
+        reading = self._rules.reader.read(words)
+        joined = self._rules.reader.read(words, tail.words[-TAIL_WORDS:]) if tail else None
+        stages = self._see_stages(reading, joined, final)
+        objections = self._see_objections(reading, joined, final, tail)
+        orders_changed = self._see_orders(reading, final, tail)
         visit.tail.raised = frozenset(mark.id for mark in objections)  # type: ignore[union-attr] # set just above
-        self._keep_closing(final.end_s, words)
+        self._keep_closing(final, words)
         outcomes: list[Outcome] = []
         for mark in objections:
             outcomes += self._offer_answer(mark, final, now)
@@ -242,10 +245,10 @@ class VisitEngine:
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _see_stages(self, reading: Reading, final: Heard) -> tuple[StageMark, ...]:
+    def _see_stages(self, reading: Reading, joined: Reading | None, final: Heard) -> tuple[StageMark, ...]:
         marks = []
         for stage_id, rule in self._rules.stages.items():
-            if stage_id not in self._visit.stages and self._is_new(rule, reading):
+            if stage_id not in self._visit.stages and (rule.matches(reading) or _across(rule, joined)):
                 marks.append(self._mark_stage(stage_id, final.end_s))
         return tuple(marks)
 
@@ -256,46 +259,34 @@ class VisitEngine:
         return mark
 
     def _see_objections(
-        self, reading: Reading, final: Heard, tail: _Tail | None
+        self, reading: Reading, joined: Reading | None, final: Heard, tail: _Tail | None
     ) -> tuple[ObjectionMark, ...]:
-        marks = []
-        for objection_id, rule in self._rules.objections.items():
-            spans = self._new_spans(rule, reading)
-            if tail and objection_id in tail.raised:
-                spans = [span for span in spans if span.first >= reading.cut]
-            if spans:
-                marks.append(ObjectionMark(objection_id, final.end_s))
+        raised_before = tail.raised if tail else frozenset()
+        marks = tuple(
+            ObjectionMark(objection_id, final.end_s)
+            for objection_id, rule in self._rules.objections.items()
+            if rule.matches(reading) or (objection_id not in raised_before and _across(rule, joined))
+        )
         self._visit.objections += marks
-        return tuple(marks)
+        return marks
 
-    def _is_new(self, rule: Rule, reading: Reading) -> bool:
-        return bool(self._new_spans(rule, reading))
-
-    @staticmethod
-    def _new_spans(rule: Rule, reading: Reading) -> list[Span]:
-        return [
-            span
-            for span in rule.matches(reading)
-            if span.first >= reading.cut or (span.end > reading.cut and span.end - span.first >= ACROSS_WORDS)
-        ]
-
-    def _see_orders(self, words: tuple[str, ...], final: Heard, tail: _Tail | None) -> bool:
-        visit, lines = self._visit, self._visit.orders.lines
-        before = visit.orders
-        if tail and continues(tail.reading, words):
+    def _see_orders(self, reading: Reading, final: Heard, tail: _Tail | None) -> bool:
+        visit, words, before = self._visit, reading.words, self._visit.orders
+        if tail and self._orders.continues(tail.reading, words):
             # read the broken-off sentence as a whole, from the state before it
             before = tail.orders_before
-            reading = self._rules.reader.read(words, tail.words[-ORDER_TAIL_WORDS:])
-            kept = reading.words
-        else:
-            reading, kept = self._rules.reader.read(words), words
-        visit.orders = self._orders.read(before, reading, final.end_s)
-        visit.tail = _Tail(final.end_s, kept[-ORDER_TAIL_WORDS:], reading, before, frozenset())
-        return visit.orders.lines != lines
+            reading = self._rules.reader.read(words, tail.order_words)
+        orders = self._orders.read(before, reading, final.end_s)
+        changed = orders.lines != visit.orders.lines
+        visit.orders = orders
+        order_words = reading.words[-ORDER_TAIL_WORDS:]
+        visit.tail = _Tail(final.end_s, words, order_words, reading, before, frozenset())
+        return changed
 
-    def _keep_closing(self, end_s: float, words: tuple[str, ...]) -> None:
-        self._visit.closing.append((end_s, words))
-        self._visit.closing = [entry for entry in self._visit.closing if entry[0] >= end_s - CLOSING_S]
+    def _keep_closing(self, final: Heard, words: tuple[str, ...]) -> None:
+        self._visit.closing.append((final.start_s, words))
+        earliest = final.end_s - CLOSING_S
+        self._visit.closing = [entry for entry in self._visit.closing if entry[0] >= earliest]
 
     def _offer_answer(self, mark: ObjectionMark, final: Heard, now: float) -> list[Outcome]:
         cue = self._rules.cue_of_objection[mark.id]
@@ -350,6 +341,14 @@ class VisitEngine:
                 self._called[outcome.candidate.cue] = now + RETRY_S
         shown = (choice.outcome,) if choice else ()
         return Update(outcomes=(*outcomes, *early, *late, *shown), choice=choice)
+
+
+def _across(rule: Rule, joined: Reading | None) -> bool:
+    """Whether the rule matches over the cut between two finals."""
+    return joined is not None and any(
+        span.first < joined.cut < span.end and span.end - span.first >= ACROSS_WORDS
+        for span in rule.matches(joined)
+    )
 
 
 def _distrust(final: Heard, now: float) -> Literal["low_confidence", "concealed", "late"] | None:

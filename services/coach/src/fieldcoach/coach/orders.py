@@ -16,6 +16,9 @@ PENDING_S: Final = 10.0
 _REACH: Final = 6
 """Words between `send me` and its quantity, as in `i will take the new golden washing powder ten packets`."""
 _CONNECTIVES: Final = frozenset({"and", "also", "of", "plus", "then", "with", "or", "another"})
+_OPENERS: Final = frozenset({"and", "of", "plus", "also"})
+_BROKEN_OFF: Final = 2
+"""Words after the last number or unit when a product's name is cut through: `ten boxes of cream`."""
 _FILLERS: Final = frozenset(
     {"please", "sir", "madam", "ji", "then", "now", "only", "just", "no", "so", "it", "that"}
 )
@@ -76,7 +79,7 @@ class OrderReader:
         found = quantities(reading)
         phrases = self._phrases(reading)
         if not found:
-            state = self._agreed(state, reading.words[reading.cut :])
+            state = self._agreed(state, reading)
         kinds = self._kinds(state, reading, found, phrases)
         # first, so that `do not send ten boxes of cola, send five` ends with five
         state = self._cancel(state, reading, phrases)
@@ -96,6 +99,18 @@ class OrderReader:
         elif found:
             state = replace(state, offered=(), is_asked=False)
         return state
+
+    def continues(self, before: Reading, words: tuple[str, ...]) -> bool:
+        """Whether new words go on with an order broken off by a pause: `give me six` / `cases of cola`."""
+        end = len(before.words)
+        if words[0] in _OPENERS and len(words) > 1:
+            return True
+        if before.words and before.words[-1] in _CONNECTIVES:
+            return True
+        if any(span.end >= end for _, span in self._phrases(before)):
+            return True
+        counted = [mention for mention in before.mentions if mention.kind in {"number", "unit"}]
+        return bool(counted) and counted[-1].end >= end - _BROKEN_OFF
 
     # ── what a quantity means ────────────────────────────────────────────────────────────────────────────
 
@@ -197,11 +212,9 @@ class OrderReader:
         offered = next((entry for entry in state.offered if entry.sku == sku), None)
         return (line or offered).unit if (line or offered) else self._sku_unit.get(sku or "")  # type: ignore[union-attr] # one of them is there
 
-    def _agreed(self, state: OrderState, words: tuple[str, ...]) -> OrderState:
-        said = set(words)
-        if not state.offered or said & _NEGATIONS or not said & self._ordering.agree_words:
-            return state
-        if not said <= self._ordering.agree_words | _FILLERS:
+    def _agreed(self, state: OrderState, reading: Reading) -> OrderState:
+        fresh = reading.words[reading.cut :]
+        if not state.offered or not self._ordering.is_agreement(reading, _FILLERS) or _NEGATIONS & set(fresh):
             return state
         for line in state.offered:
             state = state.with_line(line)
@@ -240,14 +253,3 @@ class OrderReader:
                 lines = tuple(line for line in state.lines if line.sku != sku.value)
                 state = replace(state, lines=lines, discussed=sku.value)
         return state
-
-
-def continues(before: Reading | None, words: tuple[str, ...]) -> bool:
-    """Whether new words go on with an order broken off by a pause: `give me six` / `cases of cola`."""
-    if before is None or not words or not before.words:
-        return False
-    open_end = before.words[-1] in {"of", "and", "me", "send", "take", "write", "only", "give"}
-    numbers = [mention for mention in before.mentions if mention.kind in {"number", "unit"}]
-    ends_open = open_end or bool(numbers and numbers[-1].end == len(before.words))
-    begins_open = words[0] in {"and", "of", "plus"} or bool(words[0] in _CONNECTIVES and len(words) > 1)
-    return ends_open or begins_open

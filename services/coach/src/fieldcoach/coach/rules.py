@@ -60,7 +60,7 @@ class Rule:
                 if spans:
                     if barred is None:  # most words match nothing, so this is seldom needed
                         barred = [span for none_of in self._none for span in none_of.spans(reading)]
-                    spans = [span for span in spans if not _is_barred(span, barred, reading.cut)]
+                    spans = [span for span in spans if not any(span.overlaps(bar) for bar in barred)]
                 hits.append(spans)
             if group and not (all(hits) if needs_all else any(hits)):
                 return []
@@ -68,18 +68,21 @@ class Rule:
         return found
 
 
-def _is_barred(span: Span, barred: Iterable[Span], cut: int) -> bool:
-    # words of the utterance before bar only a match that reaches back to them: the answer to `do you have
-    # any left?` is somebody else's
-    return any(span.overlaps(bar) and (bar.first >= cut or span.first < cut) for bar in barred)
-
-
 @dataclass(frozen=True, slots=True)
 class OrderingMatcher:
     """The compiled phrases of `ordering`, by kind."""
 
     expressions: tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]
+    agree: re.Pattern[str] | None
     agree_words: frozenset[str]
+
+    def is_agreement(self, reading: Reading, fillers: frozenset[str]) -> bool:
+        """Whether the new words are nothing but a yes."""
+        spans = reading.find(self.agree, None)
+        covered = {at for span in spans for at in range(span.first, span.end)}
+        fresh = range(reading.cut, len(reading.words))
+        says_yes = any(at in covered for at in fresh)
+        return says_yes and all(at in covered or reading.words[at] in fillers for at in fresh)
 
     def cues(self, reading: Reading) -> Iterator[tuple[str, Span]]:
         """Every matching phrase with its kind."""
@@ -123,6 +126,7 @@ class CompiledPlaybook:
                 )
                 for kind, phrases in ordering.items()
             ),
+            compile_phrases(agree),
             frozenset(word for phrase in agree for word in phrase.words),
         )
         self.reader = Reader(
