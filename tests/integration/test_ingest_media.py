@@ -325,7 +325,9 @@ async def test_speech_arrives_whole_and_at_once(
     figures = {"last_p50": median(last), "last_p95": last[int(0.95 * len(last))], "first_p95": first[-3]}
     record_property("uplink_ms", figures)
     log.info("ptime %s: arrival to publish, ms: %s", frame_ms, figures)
-    assert figures["last_p95"] < 20
+    # the last packet before silence waits for the next one, which shows that it was the last
+    assert figures["last_p50"] < 20  # below 1 ms on an idle machine
+    assert figures["last_p95"] < 150
     await until(lambda: "ended" in world.states())
     assert world.states() == ["connecting", "live", "ended"]
     assert [e.ptime_ms for e in world.events if isinstance(e, MediaProfile)] == [40]
@@ -345,7 +347,7 @@ async def test_silence_is_told_by_the_clock(world: World) -> None:
     origin = min(at - chunk.end_sample / SAMPLE_RATE for at, chunk in chunks)
     lags = sorted(at - chunk.end_sample / SAMPLE_RATE - origin for at, chunk in chunks)
     log.info("lag of the timeline in DTX, p95: %.3f s", lags[int(0.95 * len(lags))])
-    assert lags[int(0.95 * len(lags))] < 0.15
+    assert lags[int(0.95 * len(lags))] < 0.3  # 0.08 on an idle machine; without the clock 0.4
     assert_contiguous([chunk for _, chunk in chunks])
     await finish(world, phone)
 
