@@ -260,14 +260,14 @@ async def test_a_client_that_never_reads_is_bounded_and_let_go(start_gateway: St
         f"Authorization: Bearer {slow['session_token']}\r\n\r\n"
     )
     await asyncio.get_running_loop().sock_sendall(connection, request.encode())
-    active = rig.service.gateway.active
-    await rig.until(lambda: len(active) == 1)
+    active, telemetry = rig.service.gateway.active, rig.service.gateway.telemetry
+    await rig.until(lambda: telemetry.events["state"] == 1)  # the backlog is in, what follows counts
     long_text = "word " * 700
     async with connected(rig, other) as client:
         for n in range(1, MAX_EVENTS * 3):
             await publish(rig, final(n, session=slow["session_id"], text=long_text))
             await rig.until(lambda: rig.bus.can_publish)
-        await rig.until(lambda: rig.service.gateway.telemetry.closes["1013"] == 1)
+        await rig.until(lambda: telemetry.closes["1013"] == 1)
         await rig.until(lambda: len(active) == 1)
         await publish(rig, final(1, session=other["session_id"]))
         await client.event("final")
