@@ -88,7 +88,7 @@ export class LiveVisit {
   sourceEnded(): void {
     const state = this.source?.kind === "file" ? "finished" : "lost";
     // The file's silence goes on being sent, so that the last words are settled by it.
-    if (state === "lost") this.media.stop();
+    if (state === "lost") this.media.release();
     this.store.dispatch({ type: "source-state", state });
   }
 

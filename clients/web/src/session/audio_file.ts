@@ -31,11 +31,17 @@ export async function openAudioFile(file: File, events: SourceEvents): Promise<A
   });
   const player = new AudioBufferSourceNode(context, { buffer });
   player.connect(output);
+  // Without an input the output gives no samples at all, and the server would take the phone for lost: silence
+  // before the file and after it is what a microphone in a quiet room sends, and it settles the last words.
+  const silence = new ConstantSourceNode(context, { offset: 0 });
+  silence.connect(output);
+  silence.start();
   const meter = new LevelMeter(context, player);
   player.onended = events.onEnded;
   const track = output.stream.getAudioTracks()[0];
   if (!track) throw new AudioFileError("unreadable");
   track.contentHint = "speech";
+  void context.resume();
   // Starting twice throws, and a peer connection that was lost and came back would do so.
   let playing = false;
   return {
@@ -46,17 +52,16 @@ export async function openAudioFile(file: File, events: SourceEvents): Promise<A
     play: () => {
       if (playing) return;
       playing = true;
-      void context.resume();
       player.start();
     },
     // The file waits with the visit, so that no line of it is lost to the pause.
     pause: () => {
       track.enabled = false;
-      void context.suspend();
+      player.playbackRate.value = 0;
     },
     resume: () => {
       track.enabled = true;
-      void context.resume();
+      player.playbackRate.value = 1;
     },
     stop: () => {
       player.onended = null;

@@ -20,7 +20,7 @@ const DISCONNECTED_MS = 4_000;
 const CONNECT_MS = 10_000;
 
 /** The part of WhipPublisher that is used. */
-export type Publisher = Pick<WhipPublisher, "publish" | "setMaxBitrate" | "stats" | "close">;
+export type Publisher = Pick<WhipPublisher, "publish" | "setMaxBitrate" | "stats" | "close" | "release">;
 
 export interface MediaOptions {
   createPublisher: (wiring: Pick<WhipOptions, "track" | "maxBitrate" | "onConnection">) => Publisher;
@@ -56,12 +56,18 @@ export class MediaLink {
     this.schedule();
   }
 
-  /** Stop sending at once. */
+  /** Stop sending at once; the session has ended, or goes on elsewhere. */
   stop(): void {
     this.track = null;
     this.cancel();
     this.discard();
     this.setState("off");
+  }
+
+  /** Stop sending at once, and tell the gateway that the session goes on without sound. */
+  release(): void {
+    void this.publisher?.release();
+    this.stop();
   }
 
   /** The network is back: try at once. */
@@ -94,7 +100,7 @@ export class MediaLink {
   }
 
   private discard(): void {
-    void this.publisher?.close();
+    this.publisher?.close();
     this.publisher = null;
   }
 

@@ -1,4 +1,8 @@
-/** One WHIP resource (RFC 9725): an offer is posted, the answer applied, and the resource deleted at the end. */
+/**
+ * One WHIP resource (RFC 9725): an offer is posted, the answer applied, and the resource deleted when it is of no
+ * more use. A new offer under the same session replaces it and the session's end ends it: deleting it then as
+ * well would race with the one that follows.
+ */
 
 import { request } from "./api";
 import type { LinkStats } from "./protocol";
@@ -49,7 +53,7 @@ export class WhipPublisher {
     // Relative to the address that answered: a redirect may have led to another gateway.
     if (location) this.resource = new URL(location, response.url).href;
     const answer = await response.text();
-    if (this.connection.signalingState === "closed") return this.release();
+    if (this.connection.signalingState === "closed") return;
     await this.connection.setRemoteDescription({ type: "answer", sdp: answer });
     await this.setMaxBitrate(this.options.maxBitrate);
   }
@@ -82,14 +86,14 @@ export class WhipPublisher {
     return found;
   }
 
-  /** Stop sending at once, and tell the gateway if it can be reached. */
-  async close(): Promise<void> {
+  /** Stop sending at once. */
+  close(): void {
     this.connection.onconnectionstatechange = null;
     this.connection.close();
-    await this.release();
   }
 
-  private async release(): Promise<void> {
+  /** Tell the gateway that no more comes, if it can be reached. */
+  async release(): Promise<void> {
     const resource = this.resource;
     this.resource = null;
     if (resource === null) return;

@@ -5,6 +5,7 @@ import { VirtualClock } from "./virtual_clock";
 
 class FakePublisher implements Publisher {
   closed = false;
+  released = false;
   bitrates: number[] = [];
 
   constructor(
@@ -26,8 +27,12 @@ class FakePublisher implements Publisher {
     return { rtt_ms: 80 };
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.closed = true;
+  }
+
+  async release(): Promise<void> {
+    this.released = true;
   }
 }
 
@@ -79,6 +84,17 @@ it("connects and stops", async () => {
   expect(await link.stats()).toBeNull();
   await clock.pass(60_000);
   expect(publishers).toHaveLength(1);
+});
+
+it("tells the gateway when the session goes on without sound, and only then", async () => {
+  await connected();
+  publisher().become("failed");
+  await clock.pass(0);
+  expect(publishers.map((each) => each.released)).toEqual([false, false]);
+  link.release();
+  expect(publishers.map((each) => each.released)).toEqual([false, true]);
+  expect(publisher().closed).toBe(true);
+  link.release();
 });
 
 it("keeps the bitrate it was told for the next connection", async () => {
