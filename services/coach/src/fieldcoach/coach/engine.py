@@ -10,7 +10,7 @@ from typing import Final, Literal
 from .figures import Figures
 from .normalise import words_of
 from .orders import Line, OrderReader, OrderState
-from .playbook import Level
+from .playbook import Level, Playbook
 from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Outcome
 from .reading import Reading
 from .rules import CompiledPlaybook, Rule
@@ -194,9 +194,9 @@ class VisitEngine:
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def playbook_rules(self) -> CompiledPlaybook:
+    def playbook(self) -> Playbook:
         """The playbook of this visit."""
-        return self._rules
+        return self._playbook
 
     @property
     def stages(self) -> dict[str, StageMark]:

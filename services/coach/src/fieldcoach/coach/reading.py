@@ -134,7 +134,7 @@ class Reader:
     def _correct(self, word: str, fuzzy: int) -> str:
         if fuzzy >= 100 or len(word) < _LEAST_LETTERS or word in self._known:
             return word
-        # the first letter must agree: `telling` is no misheard `selling`, `shalf` is a `shelf`
+        # the first letter must agree: `telling` is no misheard `selling`, `self` may be a `shelf`
         found = process.extractOne(
             word, self._by_letter.get(word[0], ()), scorer=fuzz.ratio, score_cutoff=fuzzy
         )

@@ -17,22 +17,18 @@ from opentelemetry.context import Context
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.follow import SessionFollower
-from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Checklist,
     Cue,
     CueAcknowledged,
     EventMessage,
     FinalTranscript,
-    ObjectionRaised,
-    OrderLine,
     SessionCreated,
     SessionEnding,
     SessionState,
     StageStatus,
     Summary,
     TranscriptComplete,
-    VisitMetrics,
 )
 from fieldcoach.common.numbering import EventNumbers
 from fieldcoach.common.telemetry import Headers, extract, inject, record_span
@@ -41,6 +37,7 @@ from .advice import Adviser
 from .engine import Heard, Update, VisitEngine
 from .policy import Choice, Outcome
 from .prompt import Turn
+from .reports import cue_message, metrics_message, stage_statuses, summary_message
 from .rules import CompiledPlaybook
 from .telemetry import CoachTelemetry
 from .transcript import CommittedTranscript
@@ -331,32 +328,23 @@ class Visit:
         self._asking = None
         self._wake.set()
         if not task.cancelled() and task.exception():
+            self._engine.delivered(self._clock())  # or nothing would ever be shown again
             self._telemetry.faults.add("advice")
             log.error("advice failed", exc_info=task.exception(), extra={"session": self.session})
 
     async def _publish_cue(self, outcome: Outcome, llm_text: str | None) -> None:
-        candidate, playbook = outcome.candidate, self._rules.playbook
-        rule = self._rules.cues[candidate.cue]
+        candidate = outcome.candidate
         source = self._sources.get(candidate.trigger_n) if candidate.trigger_n is not None else None
-        now = self._clock()
-        ttl_ms = round((rule.ttl_s or playbook.limits.ttl_s) * 1e3)
-        cue = Cue(
+        cue = cue_message(
+            self._rules.playbook,
+            candidate,
+            self._language,
+            llm_text,
             session=self.session,
             n=self._number(),
-            id=new_id(),
-            cue=rule.id,
-            objection=candidate.objection,
-            title=playbook.say(rule.title, self._language),
-            text=llm_text or playbook.say(rule.text, self._language),
-            severity=rule.severity,
-            haptic=rule.haptic,
-            ttl_ms=ttl_ms,
-            expires_at=now * 1e3 + ttl_ms,
-            source="llm" if llm_text else "rule",
-            trigger_n=candidate.trigger_n,
-            trigger_end_sample=source.final.end_sample if source else None,
-            trigger_timing=source.final.timing if source else None,
-            coach_ms=max(0.0, (now - source.received_at) * 1e3) if source else 0.0,
+            now=self._clock(),
+            final=source.final if source else None,
+            received_at=source.received_at if source else None,
         )
         self._cue_names[cue.id] = cue.cue
         await self._bus.publish_event(cue, inject(source.context) if source else None)
@@ -365,7 +353,7 @@ class Visit:
         self._wake.set()  # what waited for its turn may be looked at again
 
     async def _publish_checklist(self) -> None:
-        stages = self._stages()
+        stages = stage_statuses(self._engine, self._language)
         if stages == self._checklist:
             return
         self._checklist = stages
@@ -379,80 +367,40 @@ class Visit:
         if current == self._figures:
             return
         self._figures = current
-        figures = self._engine.figures
-        stages = self._rules.playbook.stages
-        weight = sum(stage.weight for stage in stages)
-        done = self._engine.done
-        await self._bus.publish_event(
-            VisitMetrics(
-                session=self.session,
-                n=self._number(),
-                speech_s=round(figures.speech_s, 2),
-                words=figures.words,
-                questions=figures.questions,
-                stage_coverage=sum(s.weight for s in stages if s.id in done) / weight if weight else 0.0,
-                cues_shown=self._engine.cues_shown,
-                order_lines=len(self._engine.orders),
-            )
-        )
+        await self._bus.publish_event(metrics_message(self._engine, session=self.session, n=self._number()))
 
     def _current_figures(self) -> tuple[object, ...]:
         figures, engine = self._engine.figures, self._engine
         return (figures.words, figures.questions, len(engine.done), engine.cues_shown, len(engine.orders))
 
     async def _conclude(self) -> None:
-        update = self._engine.finish(self._clock())
-        await self._apply(update)
+        if self._asking and self._adviser:
+            self._adviser.newer_turn()  # the rule's words, at once
+            await asyncio.wait({self._asking})
+        await self._apply(self._engine.finish(self._clock()))
         self._figures_due = self._clock()
         await self._publish_figures()
-        facts, source = self._engine.conclusion(), "rules"
-        text, tips = facts.text, facts.tips
+        facts, answer = self._engine.conclusion(), None
         if facts.unplaced_orders:
             self._telemetry.faults.add("order-without-product", facts.unplaced_orders)
         if self._adviser and self._turns:
             answer, outcome = await self._adviser.summarise(facts, tuple(self._turns), self._summary_s)
             self._telemetry.llm.add(f"summary-{outcome}")
-            if answer:
-                text, tips, source = answer.text, answer.tips, "llm"
-        playbook = self._rules.playbook
         await self._bus.publish_event(
-            Summary(
+            summary_message(
+                self._engine,
+                facts,
+                answer,
+                self._language,
                 session=self.session,
                 n=self._number(),
-                score=facts.score,
-                stages=self._stages(),
-                objections=tuple(
-                    ObjectionRaised(id=mark.id, at_sample=round(mark.at_s * SAMPLE_RATE))
-                    for mark in facts.objections
-                ),
-                orders=tuple(OrderLine(sku=line.sku, qty=line.qty, unit=line.unit) for line in facts.orders),
-                tips=tips,
-                text=text,
-                source="llm" if source == "llm" else "rules",
-                duration_s=round(self._end_sample / SAMPLE_RATE, 2),
-                playbook=playbook.id,
-                playbook_version=playbook.version,
+                duration_s=self._end_sample / SAMPLE_RATE,
             )
         )
         self._telemetry.sessions.add("ended")
         self._is_over = True
 
-    # ── small things ─────────────────────────────────────────────────────────────────────────────────────
-
     def _number(self) -> int:
         number = self._numbers.next()
         self._own.add(number)
         return number
-
-    def _stages(self) -> tuple[StageStatus, ...]:
-        done = self._engine.stages
-        return tuple(
-            StageStatus(
-                id=stage.id,
-                title=self._rules.playbook.say(stage.title, self._language) or stage.id,
-                weight=stage.weight,
-                done=stage.id in done,
-                at_sample=round(done[stage.id].at_s * SAMPLE_RATE) if stage.id in done else None,
-            )
-            for stage in self._rules.playbook.stages
-        )

@@ -3,6 +3,24 @@
 Objections are the shopkeeper's; the rest sounds like one, or is the salesperson talking of the same thing.
 """
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldcoach.coach.engine import Heard, Update, VisitEngine
+from fieldcoach.coach.playbook_file import load_playbook
+from fieldcoach.coach.replay import Transcript, replay
+from fieldcoach.coach.rules import CompiledPlaybook
+
+ROOT = Path(__file__).parents[3]
+VISITS = sorted(
+    path for path in (ROOT / "visits").glob("*.json") if json.loads(path.read_text())["language"] == "en"
+)
+
+
 OBJECTIONS: dict[str, tuple[str, ...]] = {
     "no_space": (
         "where will i keep it the rack is full",
@@ -304,3 +322,94 @@ ORDERS: tuple[tuple[str, tuple[tuple[int, str, str], ...]], ...] = (
     ("there are only two packets of tea left", ()),
     ("what about five boxes of candy", ()),
 )
+
+
+@pytest.fixture(scope="module")
+def rules() -> CompiledPlaybook:
+    return CompiledPlaybook(load_playbook(ROOT / "playbooks/outlet-en.yaml").playbook)
+
+
+def hear(rules: CompiledPlaybook, text: str) -> tuple[Update, VisitEngine]:
+    engine = VisitEngine(rules)
+    return engine.heard(Heard(1, 0, 2, text, 2), 2), engine
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind in OBJECTIONS for text in OBJECTIONS[kind]])
+def test_an_objection_is_heard_and_no_other(rules: CompiledPlaybook, kind: str, text: str) -> None:
+    assert [mark.id for mark in hear(rules, text)[0].objections] == [kind]
+
+
+@pytest.mark.parametrize("text", NOT_OBJECTIONS)
+def test_what_only_sounds_like_an_objection_is_none(rules: CompiledPlaybook, text: str) -> None:
+    assert hear(rules, text)[0].objections == ()
+
+
+@pytest.mark.parametrize(("stage", "text"), [(stage, text) for stage in STAGES for text in STAGES[stage]])
+def test_a_stage_is_done(rules: CompiledPlaybook, stage: str, text: str) -> None:
+    assert [mark.id for mark in hear(rules, text)[0].stages] == [stage]
+
+
+@pytest.mark.parametrize(("text", "stage"), NOT_STAGES)
+def test_a_stage_is_not_done(rules: CompiledPlaybook, text: str, stage: str) -> None:
+    assert stage not in {mark.id for mark in hear(rules, text)[0].stages}
+
+
+@pytest.mark.parametrize(("text", "lines"), ORDERS)
+def test_order_lines(rules: CompiledPlaybook, text: str, lines: tuple[tuple[int, str, str], ...]) -> None:
+    assert tuple((line.qty, line.unit, line.sku) for line in hear(rules, text)[1].orders) == lines
+
+
+def variants(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The visit as it is, with two lines in one final, and with each line in two."""
+    yield "as spoken", lines
+    for first in (0, 1):
+        pairs = [lines[:first]] if first else []
+        pairs += [lines[at : at + 2] for at in range(first, len(lines), 2)]
+        yield (
+            f"pairs from {first}",
+            [
+                {"start": p[0]["start"], "end": p[-1]["end"], "text": " ".join(line["text"] for line in p)}
+                for p in pairs
+            ],
+        )
+    for share in (0.3, 0.5, 0.7):
+        cut = []
+        for line in lines:
+            words = line["text"].split()
+            count = max(1, int(len(words) * share))
+            middle = line["start"] + (line["end"] - line["start"]) * share
+            cut.append({"start": line["start"], "end": middle - 0.3, "text": " ".join(words[:count])})
+            if words[count:]:
+                cut.append({"start": middle + 0.3, "end": line["end"], "text": " ".join(words[count:])})
+        yield f"cut at {share}", cut
+
+
+@pytest.mark.parametrize("path", VISITS, ids=lambda path: path.stem)
+def test_scripted_visits_are_understood_however_they_are_cut(rules: CompiledPlaybook, path: Path) -> None:
+    visit = json.loads(path.read_text())
+    gold = {
+        kind: [mark for line in visit["lines"] for mark in line.get(kind, ())]
+        for kind in ("stages", "objections", "orders")
+    }
+    for name, lines in variants(visit["lines"]):
+        transcript = Transcript.model_validate({"seconds": visit["seconds"], "lines": lines})
+        found = replay(rules, transcript).as_json()
+        assert set(found["stages"]) == set(gold["stages"]), name
+        assert [mark["id"] for mark in found["objections"]] == gold["objections"], name
+        assert found["orders"] == gold["orders"], name
+
+
+@pytest.mark.parametrize("path", VISITS, ids=lambda path: path.stem)
+def test_the_first_cue_of_every_objection_is_shown_at_once(rules: CompiledPlaybook, path: Path) -> None:
+    visit = json.loads(path.read_text())
+    decisions = replay(rules, Transcript.model_validate(visit)).as_json()["decisions"]
+    seen: set[str] = set()
+    for line in visit["lines"]:
+        for objection in line.get("objections", ()):
+            at = [d for d in decisions if d["objection"] == objection and d["raised_at"] == line["end"]]
+            assert [(d["shown"], d["reason"]) for d in at] == [
+                (False, "cooldown") if objection in seen else (True, "fired")
+            ]
+            assert at[0]["at"] == line["end"]
+            seen.add(objection)
+    assert all(decision["objection"] for decision in decisions if decision["shown"])
