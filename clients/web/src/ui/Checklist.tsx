@@ -43,7 +43,7 @@ export function Checklist({ stages, ticked, onTick }: Props) {
                 ) : (
                   <>
                     {isDone(stage) ? <Check /> : <Circle />}
-                    {stage.title}
+                    <span class="step-title">{stage.title}</span>
                     <span class="unseen"> {isDone(stage) ? text.visit.stepDone : text.visit.stepOpen}</span>
                   </>
                 )}

@@ -44,7 +44,8 @@ function Heard({ summary }: { summary: Summary }) {
           <li>{t.objectionCount(summary.objections.length)}</li>
           <li>{t.lasted(Math.floor(seconds / 60), seconds % 60)}</li>
         </ul>
-        {summary.text && <p class="told">{summary.text}</p>}
+        {/* The rules' text says in a sentence what stands on this page anyway. */}
+        {summary.source === "llm" && summary.text && <p class="told">{summary.text}</p>}
       </section>
       <section class="card">
         <h2>{t.order}</h2>

@@ -121,7 +121,7 @@ function Controls(props: { app: App; visit: Visit; running: boolean; failed: boo
         {text.visit.makingSummary}
       </p>
     );
-  const hears = visit.listening && visit.sourceState !== "off" && visit.sourceState !== "lost";
+  const hears = visit.listening && !["off", "lost", "finished"].includes(visit.sourceState);
   return (
     <div class="controls">
       {hears && (

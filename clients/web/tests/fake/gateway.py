@@ -23,14 +23,14 @@ SESSION = "a" * 26
 PREFIX = f"/v1/sessions/{SESSION}"
 STAGES = (
     ("greet", "Greet"),
-    ("claims", "Old claims"),
-    ("stock_check", "Stock check"),
-    ("merchandise", "Merchandise"),
-    ("must_sell", "Must-sell"),
-    ("scheme", "Scheme"),
-    ("collect", "Collect"),
-    ("confirm_order", "Confirm order"),
-    ("thanks", "Thanks"),
+    ("claims", "Settle claims"),
+    ("stock_check", "Check the stock"),
+    ("merchandise", "Arrange the shelf"),
+    ("must_sell", "Offer the must-sell"),
+    ("scheme", "Tell the scheme"),
+    ("collect", "Collect payment"),
+    ("confirm_order", "Confirm the order"),
+    ("thanks", "Say thanks"),
 )
 
 Json = dict[str, Any]
