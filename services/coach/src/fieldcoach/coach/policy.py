@@ -20,6 +20,8 @@ MINUTE_S: Final = 60.0
 PAUSE_S: Final = 2.0
 """Silence since the last words after which a pause is safe to speak into."""
 _EPSILON: Final = 1e-6
+_JUST_AFTER: Final = 1e-3
+"""Woken exactly when its time ends, a candidate would not have expired yet."""
 
 DropRule = Literal[
     "level", "muted", "low_confidence", "concealed", "late", "stage_done", "no_new_evidence", "cooldown",
@@ -206,7 +208,7 @@ class CuePolicy:
         times = []
         for waiting in self._state.waiting:
             candidate = waiting.candidate
-            times.append(candidate.raised_at + self._ttl(candidate))
+            times.append(candidate.raised_at + self._ttl(candidate) + _JUST_AFTER)
             release = self._release(candidate)
             if release > now:
                 times.append(release)
