@@ -7,6 +7,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from .bus import Bus
+from .committed import CommittedTranscript
 from .errors import MessageRejected
 from .messages import EventMessage, decode_event
 from .position import Position
@@ -27,6 +28,7 @@ class SessionFollower:
         self._session = session
         self._deliver = deliver
         self.position = position.copy() if position else Position()
+        self._transcript = CommittedTranscript()
         self._subscriptions: list[Subscription] = []
         self._held: list[tuple[EventMessage, Headers]] | None = None
         self._forget: Callable[[], None] | None = None
@@ -74,5 +76,13 @@ class SessionFollower:
             self._pass(event, headers)
 
     def _pass(self, event: EventMessage, headers: Headers) -> None:
-        if not self._stopped and self.position.advance(event):
+        if self._stopped:
+            return
+        # also what lies before the position says how far the session is transcribed
+        verdict = self._transcript.judge(event) if event.kind == "final" else "new"
+        if not self.position.advance(event):
+            return
+        if verdict == "new":
             self._deliver(event, headers)
+        else:
+            self._bus.faults.add(f"final-{verdict}")

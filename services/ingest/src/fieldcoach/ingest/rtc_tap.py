@@ -87,6 +87,12 @@ class _IceConnection(Connection):
         self._addresses = addresses
         self.count = count
         self.rtt_s: float | None = None
+        self._heard = time.monotonic()
+
+    def data_received(self, data: bytes, component: int) -> None:
+        # some senders, FFmpeg's among them, answer no check once media flow; the media are answer enough
+        self._heard = time.monotonic()
+        super().data_received(data, component)
 
     async def gather_candidates(self) -> None:
         if self._local_candidates_start:
@@ -120,7 +126,7 @@ class _IceConnection(Connection):
     async def query_consent(self) -> None:
         """Replaces aioice's: needs two minutes of silence to give up, and measures the round trip."""
         assert self.remote_password is not None
-        heard = time.monotonic()
+        self._heard = time.monotonic()
         while True:
             await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))
             for pair in list(self._nominated.values()):
@@ -135,9 +141,9 @@ class _IceConnection(Connection):
                 except TransactionError:
                     self.count("consent-missed")
                     continue
-                heard = time.monotonic()
-                self.rtt_s = heard - asked
-            if time.monotonic() - heard > CONSENT_LOST_S:
+                self._heard = time.monotonic()
+                self.rtt_s = self._heard - asked
+            if time.monotonic() - self._heard > CONSENT_LOST_S:
                 self.count("consent-lost")
                 self._query_consent_task = None
                 await self.close()

@@ -16,7 +16,7 @@ CONFIG = """\
 host: "127.0.0.1"
 port: -1
 ports_file_dir: {folder}
-max_payload: 64KB
+max_payload: 80KB
 write_deadline: "3s"
 jetstream {{
   store_dir: {folder}  # the server insists on one; with max_file 0 nothing can be stored in it

@@ -66,7 +66,7 @@ def service_environment(
     }
     match service:
         case "ingest":
-            made["MEDIA_HOSTS"] = HOST
+            made |= {"MEDIA_HOSTS": HOST, **_PATIENCE}
         case "asr":
             made["ASR_MODELS_DIR"] = str(options.root / "models")
         case "coach":
@@ -85,6 +85,9 @@ def service_environment(
     kept = {name: value for name, value in inherited.items() if name not in _PRIVATE}
     return kept | made | dict(options.environment)
 
+
+_PATIENCE = {"WORKER_FRESH_S": "2", "ACK_TIMEOUT_S": "2"}
+"""A developer's machine that compiles something stalls a process longer than a server may."""
 
 _PRIVATE = frozenset({"USER_TOKEN_KEY", "SESSION_TOKEN_KEY", "PORT"})
 """Not inherited: a production key in somebody's shell is none of the local stack's business."""
