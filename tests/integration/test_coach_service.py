@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 from conftest import until
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from fieldcoach.coach.ownership import Ownership
 from fieldcoach.coach.service import CoachService
@@ -287,7 +291,9 @@ async def test_a_bad_playbook_is_told_with_file_line_field_and_fix(
     reason = coach.why_not_ready()
     assert reason is not None
     assert "bad.yaml:4: stagez: unknown key 'stagez'. Fix: did you mean 'stages'" in reason
-    assert any(record.message == "bad playbook" and reason == record.flaw for record in caplog.records)
+    assert any(
+        record.message == "bad playbook" and reason == vars(record)["flaw"] for record in caplog.records
+    )
     await stop_coach(coach, coach_bus)
 
 
@@ -313,3 +319,53 @@ async def test_a_dismissal_is_known_to_the_coach(bus: Bus, coach: CoachService) 
     await phone.acknowledge(phone.of(Cue)[0], "dismissed")
     await until(lambda: coach._telemetry.acks["dismissed"] == 1)
     await phone.hang_up()
+
+
+async def test_a_model_that_never_answers_delays_a_cue_by_its_deadline_only(nats_url: str, bus: Bus) -> None:
+    async def never(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+
+    silent: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    coach, coach_bus = await start_coach(nats_url, llm_base_url=url, llm_summary_s=0.5)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("there is no space on my shelf", 3, 5)
+    await until(lambda: bool(phone.of(Cue)))
+    (cue,) = phone.of(Cue)
+    assert cue.source == "rule"
+    assert 850 <= cue.coach_ms < 1_600
+    await phone.say("the price is too high", 12, 14)  # its cue does not ask the model
+    await phone.end()
+    await until(lambda: bool(phone.of(Summary)))
+    assert phone.of(Summary)[0].source == "rules"
+    assert coach._telemetry.llm["timeout"] == coach._telemetry.llm["summary-timeout"] == 1
+    await phone.hang_up()
+    await stop_coach(coach, coach_bus)
+    for writer in silent:
+        writer.close()
+    server.close()
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def test_one_trace_from_the_final_through_the_rules_to_the_cue(
+    bus: Bus, coach: CoachService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("there is no space on my shelf", 3, 5)
+    await until(lambda: bool(phone.of(Cue)))
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "coach.rules"
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == TRACEPARENT.split("-")[2]
+    _, trace_id, span_id, _ = phone.headers[phone.events.index(phone.of(Cue)[0])]["traceparent"].split("-")
+    assert span.context is not None
+    assert (trace_id, span_id) == (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}")
+    assert not any("space" in str(value) for value in (span.attributes or {}).values())
+    await phone.hang_up()
+    provider.shutdown()

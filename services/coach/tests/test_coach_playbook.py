@@ -196,7 +196,7 @@ def test_what_is_no_playbook(raw: bytes, told: str) -> None:
 
 def test_a_scheme_that_ended_is_a_warning() -> None:
     vocabulary = Vocabulary(schemes=(Scheme(id="S1", valid=date(2026, 1, 1)),))
-    playbook = Playbook(schema="coach.playbook/1", id="p", version=1, vocabulary=vocabulary)
+    playbook = Playbook(schema_="coach.playbook/1", id="p", version=1, vocabulary=vocabulary)
     assert not list(lint(playbook, date(2026, 1, 1)))
     ((path, what, _, is_error),) = lint(playbook, date(2026, 1, 2))
     assert (path[-1], is_error) == ("valid", False)

@@ -25,7 +25,7 @@ def rule(id_: str, priority: int = 95, **more: object) -> CueRule:
 
 def policy_of(*rules: CueRule, limits: Limits | None = None, level: str = "standard") -> CuePolicy:
     playbook = Playbook(
-        schema="coach.playbook/1", id="p", version=1, cues=rules, limits=limits or Limits(quiet_first_s=0)
+        schema_="coach.playbook/1", id="p", version=1, cues=rules, limits=limits or Limits(quiet_first_s=0)
     )
     return CuePolicy(playbook, level, "en")  # type: ignore[arg-type] # a literal
 

@@ -35,7 +35,7 @@ from fieldcoach.common.telemetry import Headers, extract, inject, record_span
 
 from .advice import Adviser
 from .engine import Heard, Update, VisitEngine
-from .policy import Choice, Outcome
+from .policy import MAX_LATE_S, Choice, Outcome
 from .prompt import Turn
 from .reports import cue_message, metrics_message, stage_statuses, summary_message
 from .rules import CompiledPlaybook
@@ -250,11 +250,11 @@ class Visit:
             concealed_s=accepted.concealed_ms / 1e3,
         )
         self._turns.append(Turn(heard.end_s, accepted.text, accepted.speaker))
-        if self._is_rebuilding:
+        if self._is_rebuilding and now - spoken_at > MAX_LATE_S:
             self._engine.heard(heard, spoken_at, decide=False)
-            self._keep_source(accepted, received, extract(received.headers))
             return
-        update = self._engine.heard(heard, now)
+        # of a rebuild's last words nobody knows yet whether a cue was sent: the tick after it decides
+        update = self._engine.heard(heard, now, decide=not self._is_rebuilding)
         context = record_span(
             "coach.rules",
             received.at * 1e3,
@@ -262,14 +262,12 @@ class Visit:
             extract(received.headers),
             {"fieldcoach.objections": len(update.objections), "fieldcoach.fired": update.choice is not None},
         )
-        self._keep_source(accepted, received, context)
-        await self._apply(update)
-        self._telemetry.coach.record_ms((self._clock() - received.at) * 1e3)
-
-    def _keep_source(self, final: FinalTranscript, received: _Received, context: Context) -> None:
-        self._sources[final.n] = _Source(final, received.at, context)
+        self._sources[accepted.n] = _Source(accepted, received.at, context)
         while len(self._sources) > _CONTEXTS:
             del self._sources[next(iter(self._sources))]
+        if not self._is_rebuilding:
+            await self._apply(update)
+            self._telemetry.coach.record_ms((self._clock() - received.at) * 1e3)
 
     # ── decisions out ────────────────────────────────────────────────────────────────────────────────────
 
