@@ -6,6 +6,6 @@ Audio comes in as PCM chunks, transcripts go out as partials and finals. `servic
 
 import os
 
-# onnxruntime calls home and keeps a database in the home directory unless it is told not to before its import;
-# a service that hears people does neither
+# onnxruntime calls home and keeps a database in the home directory unless it is told not to before its
+# import; a service that hears people does neither
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
