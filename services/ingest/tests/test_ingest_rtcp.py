@@ -1,6 +1,8 @@
 """Receiver reports (RFC 3550)."""
 
-from fieldcoach.ingest.rtcp import MAX_LOST, ReceptionStatistics
+from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpRtpfbPacket
+
+from fieldcoach.ingest.rtcp import MAX_LOST, ReceptionStatistics, nack_packet
 
 
 def test_before_the_first_packet_there_is_nothing_to_report() -> None:
@@ -60,3 +62,13 @@ def test_the_senders_clock_comes_back_with_the_delay() -> None:
     report = statistics.report(10.5)
     assert report is not None
     assert (report.lsr, report.dlsr) == (0x4567_89AB, 32_768)
+
+
+def test_a_nack_names_what_was_lost_also_over_the_wrap() -> None:
+    lost = [65_534, 65_535, 0, 14, 15, 100]
+    report, nack = RtcpPacket.parse(nack_packet(7, 9, lost))
+    assert isinstance(report, RtcpRrPacket)
+    assert (report.ssrc, report.reports) == (7, [])
+    assert isinstance(nack, RtcpRtpfbPacket)
+    assert (nack.fmt, nack.ssrc, nack.media_ssrc) == (1, 7, 9)
+    assert [number & 0xFFFF for number in nack.lost] == lost  # aiortc does not wrap them

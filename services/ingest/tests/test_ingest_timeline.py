@@ -173,6 +173,18 @@ def test_lateness_is_against_the_fastest() -> None:
     assert transit.add(1.0, 1.1) == 0.0
     assert transit.add(2.0, 2.15) == pytest.approx(0.05)
     assert transit.minimum == pytest.approx(0.1)
-    for number in range(3, 60):
-        transit.add(number, number + 0.15)
+    for number in range(101, 160):
+        transit.add(number / 50, number / 50 + 0.15)
     assert transit.p95 == pytest.approx(0.05)
+
+
+def test_a_spike_is_forgotten_within_five_seconds() -> None:
+    transit = TransitEstimator()
+    for number in range(150):
+        transit.add(number / 50, number / 50 + 0.1)
+    for number in range(150, 250):
+        transit.add(number / 50, number / 50 + 0.6)
+    assert transit.p95 == pytest.approx(0.5)
+    for number in range(250, 490):
+        transit.add(number / 50, number / 50 + 0.1)
+    assert transit.p95 == pytest.approx(0.0)

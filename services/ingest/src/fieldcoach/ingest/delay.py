@@ -36,26 +36,32 @@ class WindowedMinimum:
 
 
 class Lateness:
-    """The 95th percentile of lateness over the last packets, in seconds."""
+    """The 95th percentile of lateness over the last seconds, in seconds."""
 
+    WINDOW_S: Final = 4.0
+    """A spike is forgotten when 95 % of the window are newer: the delay is back within 5 s."""
     SAMPLES: Final = 200
-    """At 16 to 50 packets a second 4 to 12 s: a spike is forgotten within the design's ten seconds."""
-    EVERY: Final = 20
-    """Sorting 200 floats costs 10 µs; once in 20 packets that is nothing."""
+    """Packets in the window at 20 ms each; bounds a flood."""
 
     def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=self.SAMPLES)
-        self._countdown = 0
-        self.p95 = 0.0
+        self._samples: deque[tuple[float, float]] = deque(maxlen=self.SAMPLES)
+        self._p95: float | None = 0.0
 
-    def add(self, lateness: float) -> None:
-        """Take one packet's lateness in."""
-        self._samples.append(lateness)
-        self._countdown -= 1
-        if self._countdown <= 0:
-            self._countdown = self.EVERY
-            ordered = sorted(self._samples)
-            self.p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    def add(self, lateness: float, now: float) -> None:
+        """Take one packet's lateness in; `now` in seconds."""
+        self._samples.append((now, lateness))
+        self._p95 = None
+
+    @property
+    def p95(self) -> float:
+        """Lateness that 95 % of the packets do not exceed, in seconds. Sorted (10 µs) only when asked for."""
+        if self._p95 is None:
+            oldest = self._samples[-1][0] - self.WINDOW_S
+            while self._samples[0][0] < oldest:
+                self._samples.popleft()
+            ordered = sorted(lateness for _, lateness in self._samples)
+            self._p95 = ordered[int(0.95 * len(ordered))]
+        return self._p95
 
 
 class TransitEstimator:
@@ -73,7 +79,7 @@ class TransitEstimator:
         """A packet whose audio ends at `media_end_s` arrived; returns its lateness in seconds."""
         transit = arrival - media_end_s
         lateness = transit - self._minimum.add(transit, arrival)
-        self._lateness.add(lateness)
+        self._lateness.add(lateness, arrival)
         return lateness
 
     @property

@@ -9,7 +9,7 @@ Positions are RTP timestamps at 48 kHz, extended to never wrap; times are second
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -23,6 +23,7 @@ from fieldcoach.common.opus import (
 )
 
 from .delay import TransitEstimator
+from .nack import NackScheduler
 
 RTP_RATE: Final = 48_000
 """RFC 7587 section 4.1: the RTP clock of Opus, whatever is coded."""
@@ -30,7 +31,8 @@ TICKS_PER_MS: Final = RTP_RATE // 1_000
 
 MIN_TARGET_S: Final = 0.06
 MAX_TARGET_S: Final = 0.4
-"""Bounds of the wait for a hole: a late word beats a lost one, but the delay must stay bounded."""
+"""Bounds of the wait for a hole: a late word beats a lost one, but the delay must stay bounded. A repair
+that is under way is waited for longer, see `nack.py`."""
 REORDER_WAIT_S: Final = 0.02
 """A hole is waited for at least so long after it was seen: packets swap places within it."""
 MAX_PLC: Final = MAX_PACKET_MS * TICKS_PER_MS
@@ -42,7 +44,7 @@ MAX_DROPOUT: Final = 3_000
 MAX_AHEAD_S: Final = 2.0
 """Audio can't be captured before its time: a timestamp further ahead than this is another stream."""
 MAX_HELD: Final = 256
-"""Packets behind a hole; at the longest deadline and 20 ms a packet there are 20. Bounds a flood."""
+"""Packets behind a hole; at the longest deadline and 20 ms a packet there are 60. Bounds a flood."""
 RESOLVED: Final = 512
 """Sequence numbers of the last holes, to tell a late packet from a copy."""
 
@@ -87,6 +89,8 @@ class Frame:
     duration: int
     arrival: float
     payload: bytes = b""
+    is_repaired: bool = False
+    """A packet that came because it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +99,22 @@ class _Held:
     timestamp: int
     duration: int
     packet: AudioPacket
+    is_repaired: bool = False
 
 
 class JitterBuffer:
     """One RTP stream. `push` and `poll` return frames; call `poll` when `next_due` has come.
 
-    `count` is told what becomes of each packet: in-order, reordered, duplicate, late, lost, corrupt, stray.
+    `count` is told what becomes of each packet: in-order, reordered, repaired, duplicate, late, lost,
+    corrupt, stray. With `has_nack` the sender sends again what `nacks` asks for.
     """
 
-    def __init__(self, count: Callable[[str, int], None]) -> None:
+    def __init__(self, count: Callable[[str, int], None], has_nack: bool = False) -> None:
         self._tell = count
         self._delay = TransitEstimator()
+        self._nack = NackScheduler() if has_nack else None
+        self.repaired = 0
+        """Packets that came because they were asked for."""
         self._held: dict[int, _Held] = {}
         self._resolved: deque[int] = deque(maxlen=RESOLVED)
         self._highest: _Held | None = None
@@ -143,6 +152,13 @@ class JitterBuffer:
             return self._silence_known_at(self._covered + DTX_STEP)
         return None
 
+    def nacks(self, now: float, rtt: float | None) -> list[int]:
+        """The sequence numbers (16 bit) to ask for now, in order; `rtt` as the connection knows it."""
+        if self._nack is None:
+            return []
+        self._nack.tell_rtt(rtt)
+        return [sequence & 0xFFFF for sequence in self._nack.due(now)]
+
     def _count(self, outcome: str, amount: int = 1) -> None:
         self._tell(outcome, amount)
 
@@ -165,9 +181,22 @@ class JitterBuffer:
         if held.sequence in self._held:
             self._count("duplicate")
             return []
-        self._count("in-order" if held.sequence > self._highest.sequence else "reordered")
+        if held.sequence > self._highest.sequence:
+            self._count("in-order")
+            self._want(self._highest.sequence + 1, held)
+        elif self._nack is not None and self._nack.arrived(held.sequence, packet.arrival):
+            self._count("repaired")
+            self.repaired += 1
+            held = replace(held, is_repaired=True)
+        else:
+            self._count("reordered")
         self._admit(held)
         return self._release(packet.arrival)
+
+    def _want(self, first: int, held: _Held) -> None:
+        """What `held` has overtaken is asked for."""
+        if self._nack is not None and first < held.sequence:
+            self._nack.missing(first, held.sequence, self._duration / RTP_RATE, held.packet.arrival)
 
     def poll(self, now: float) -> list[Frame]:
         """Time has passed: a hole's deadline, or silence to tell of."""
@@ -206,6 +235,8 @@ class JitterBuffer:
             self._probation = None
             self._delay = TransitEstimator()
             self._resolved.clear()
+            if self._nack is not None:
+                self._nack = NackScheduler()
         self._next_sequence = packet.sequence
         self._packet_end = self._covered = packet.timestamp
         self._in_dtx = False
@@ -218,7 +249,8 @@ class JitterBuffer:
         if self._highest is None or held.sequence > self._highest.sequence:
             self._highest = held
         self._held[held.sequence] = held
-        self._delay.add((held.timestamp + held.duration) / RTP_RATE, held.packet.arrival)
+        if not held.is_repaired:  # its way says how long the repair took, not how late packets are
+            self._delay.add((held.timestamp + held.duration) / RTP_RATE, held.packet.arrival)
 
     # ── output ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,7 +261,7 @@ class JitterBuffer:
             if held is None:
                 first = self._held[min(self._held)]
                 if self._hole_deadline is None:
-                    self._hole_deadline = self._deadline(now)
+                    self._hole_deadline = self._deadline(first)
                 if now < self._hole_deadline and not is_last and len(self._held) <= MAX_HELD:
                     break
                 frames += self._fill_hole(first, now)
@@ -243,7 +275,14 @@ class JitterBuffer:
         if held.timestamp > self._covered:
             frames.append(self._frame(FrameKind.SILENCE, held.timestamp - self._covered, held.packet.arrival))
         frames.append(
-            Frame(FrameKind.PACKET, held.timestamp, held.duration, held.packet.arrival, held.packet.payload)
+            Frame(
+                FrameKind.PACKET,
+                held.timestamp,
+                held.duration,
+                held.packet.arrival,
+                held.packet.payload,
+                held.is_repaired,
+            )
         )
         self._next_sequence = held.sequence + 1
         self._packet_end = self._covered = held.timestamp + held.duration
@@ -251,9 +290,12 @@ class JitterBuffer:
         self._in_dtx = is_dtx(held.packet.payload)
         return frames
 
-    def _deadline(self, now: float) -> float:
+    def _deadline(self, first: _Held) -> float:
+        """Until when the hole before `first` is waited for."""
         expected = (self._packet_end + self._duration) / RTP_RATE + self._delay.minimum
-        return max(now + REORDER_WAIT_S, expected + self.target_delay)
+        deadline = max(first.packet.arrival + REORDER_WAIT_S, expected + self.target_delay)
+        repair = self._nack.deadline(self._next_sequence, self._delay.p95) if self._nack else None
+        return deadline if repair is None else max(deadline, repair)
 
     def _fill_hole(self, first: _Held, now: float) -> list[Frame]:
         """Everything before `first` is given up: FEC from it, concealment, silence, gap, in true lengths.
@@ -266,6 +308,8 @@ class JitterBuffer:
         self._resolved.extend(range(max(self._next_sequence, first.sequence - RESOLVED), first.sequence))
         self._next_sequence = first.sequence
         self._hole_deadline = None
+        if self._nack is not None:
+            self._nack.give_up_before(first.sequence)
         jump = max(0, first.timestamp - self._covered)
         lost = min(jump, missing * self._duration)
         silence = jump - lost

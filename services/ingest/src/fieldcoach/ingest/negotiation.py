@@ -53,6 +53,8 @@ class Offer:
     setup: str
     candidates: tuple[RTCIceCandidate, ...]
     is_bundled: bool
+    has_nack: bool
+    """The phone sends lost audio again when asked (`a=rtcp-fb:… nack`)."""
 
     @property
     def answer_setup(self) -> str:
@@ -113,6 +115,7 @@ def parse_offer(text: str) -> Offer:
         setup={"client": "active", "server": "passive"}.get(transport.dtls.role, "actpass"),
         candidates=usable_candidates(transport.ice_candidates),
         is_bundled=is_bundled,
+        has_nack=_has_nack(audio, payload_type),
     )
 
 
@@ -159,6 +162,7 @@ def _audio_section(offer: Offer, section: Section, local: LocalTransport, profil
         "a=recvonly",
         "a=rtcp-mux",
         f"a=rtpmap:{payload_type} opus/{OPUS_RATE}/{OPUS_CHANNELS}",
+        *([f"a=rtcp-fb:{payload_type} nack"] if offer.has_nack else []),
         f"a=fmtp:{payload_type} {profile.format_parameters()}",
         f"a=ptime:{profile.ptime_ms}",
         f"a=maxptime:{MAX_PTIME_MS}",
@@ -215,6 +219,15 @@ def _opus_payload_type(audio: MediaDescription) -> int:
         "the audio section offers no opus/48000/2",
         "a=rtpmap",
         "offer opus/48000/2",
+    )
+
+
+def _has_nack(audio: MediaDescription, payload_type: int) -> bool:
+    return any(
+        feedback.type == "nack" and not feedback.parameter  # "nack pli" is for video
+        for codec in audio.rtp.codecs
+        if codec.payloadType == payload_type
+        for feedback in codec.rtcpFeedback
     )
 
 

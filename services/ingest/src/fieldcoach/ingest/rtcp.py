@@ -1,8 +1,10 @@
-"""Reception statistics and receiver reports (RFC 3550 section 6.4 and appendix A).
+"""Reception statistics, receiver reports (RFC 3550 section 6.4 and appendix A), and generic NACK (RFC 4585).
 
 aiortc's own sends the highest sequence number without its cycles, which a sender reads as a jump back.
 """
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +12,28 @@ CLOCK_RATE: Final = 48_000
 REPORT_INTERVAL_S: Final = 1.0
 """Once a second: a sender's FEC strength and our ladder follow it, at 0.5 kbps."""
 MAX_LOST: Final = (1 << 23) - 1
+_RR: Final = 201
+_RTPFB: Final = 205
+_GENERIC_NACK: Final = 1
+
+
+def nack_packet(sender_ssrc: int, media_ssrc: int, sequences: Sequence[int]) -> bytes:
+    """A generic NACK (RFC 4585 section 6.2.1) behind an empty receiver report, as RFC 3550 section 6.1 wants.
+
+    `sequences` are 16 bit numbers in the order of the stream; each entry of the packet names one and, by a
+    bit mask, any of the 16 after it.
+    """
+    entries: list[tuple[int, int]] = []
+    for sequence in sequences:
+        ahead = (sequence - entries[-1][0]) & 0xFFFF if entries else 0
+        if 1 <= ahead <= 16:
+            first, mask = entries[-1]
+            entries[-1] = (first, mask | 1 << (ahead - 1))
+        else:
+            entries.append((sequence, 0))
+    report = struct.pack("!BBHL", 0x80, _RR, 1, sender_ssrc)
+    header = struct.pack("!BBHLL", 0x80 | _GENERIC_NACK, _RTPFB, 2 + len(entries), sender_ssrc, media_ssrc)
+    return report + header + b"".join(struct.pack("!HH", *entry) for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,15 @@ class AudioStream:
     """
 
     def __init__(
-        self, timeline: Timeline, count: Callable[[str, int], None], break_reason: str = "reconnected"
+        self,
+        timeline: Timeline,
+        count: Callable[[str, int], None],
+        break_reason: str = "reconnected",
+        has_nack: bool = False,
     ) -> None:
         self._timeline = timeline
         self._count = count
-        self._jitter = JitterBuffer(count)
+        self._jitter = JitterBuffer(count, has_nack)
         self._decoder = OpusDecoder(SAMPLE_RATE)
         timeline.break_off(break_reason)
 
@@ -33,9 +37,17 @@ class AudioStream:
         """When `poll` has something to do."""
         return self._jitter.next_due
 
-    def push(self, packet: AudioPacket) -> None:
-        """A packet arrived."""
-        self._play(self._jitter.push(packet))
+    def push(self, packet: AudioPacket) -> bool:
+        """A packet arrived; says whether it came because it was asked for."""
+        repaired = self._jitter.repaired
+        frames = self._jitter.push(packet)
+        if frames:
+            self._play(frames)
+        return self._jitter.repaired != repaired
+
+    def nacks(self, now: float, rtt: float | None) -> list[int]:
+        """The sequence numbers to ask for now; `rtt` in seconds, as the connection knows it."""
+        return self._jitter.nacks(now, rtt)
 
     def poll(self, now: float) -> None:
         """Time has passed."""
@@ -65,8 +77,9 @@ class AudioStream:
         n_samples = frame.duration // TICKS_PER_SAMPLE
         try:
             if frame.kind is FrameKind.PACKET:
-                flags = Flag.DTX if is_dtx(frame.payload) else Flag.OK
-                return self._decoder.decode(frame.payload), flags
+                if is_dtx(frame.payload):
+                    return self._decoder.decode(frame.payload), Flag.DTX
+                return self._decoder.decode(frame.payload), Flag.NACK if frame.is_repaired else Flag.OK
             if frame.kind is FrameKind.FEC:
                 return self._decoder.decode_fec(frame.payload, n_samples), Flag.FEC
         except OpusError:
