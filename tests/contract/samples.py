@@ -38,7 +38,9 @@ MESSAGES: list[m.Message] = [
     m.ClaimReply(accepted=False, reason="full"),
     m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41),)),
     m.IngestHeartbeat(ingest=G, sessions=2, capacity=400, asr_slots_free=9, draining=True),
-    m.SignalRequest(action="offer", session=S, languages=("en",), sdp="v=0\r\n"),
+    m.SignalRequest(
+        action="restart", session=S, languages=("en",), sdp="a=ice-ufrag:x\r\n", resource="r1", etag="e1"
+    ),
     m.SignalReply(
         sdp="v=0\r\n",
         etag="e1",

@@ -32,16 +32,55 @@ async def test_an_offer_gets_its_answer(rig: Rig) -> None:
     rig.ingest.reply = SignalReply()
     async with rig.http.delete(rig.url + location, headers=headers(session)) as response:
         assert response.status == 200
+    closed = rig.ingest.signals[-1]
+    assert (closed.action, closed.resource) == ("close", "e1")
+
+
+async def test_trickle_and_restart(rig: Rig) -> None:
+    session = await rig.begin()
+    location = rig.url + session["whip_url"] + "/e1"
     fragment = headers(session, "application/trickle-ice-sdpfrag")
-    async with rig.http.patch(rig.url + location, data="a=candidate:1", headers=fragment) as response:
-        assert response.status == 204
-    rig.ingest.reply = SignalReply(sdp="a=ice-ufrag:x", etag="e2")
+    rig.ingest.reply = SignalReply(etag="e1")
     async with rig.http.patch(
-        rig.url + location, data="a=ice-ufrag:y", headers=fragment | {"If-Match": '"*"'}
+        location, data="a=candidate:1", headers=fragment | {"If-Match": '"e1"'}
     ) as response:
-        assert (response.status, response.headers["ETag"]) == (200, '"e2"')
-        assert await response.text() == "a=ice-ufrag:x"
-    assert [signal.action for signal in rig.ingest.signals] == ["offer", "close", "trickle", "restart"]
+        assert response.status == 204
+    trickled = rig.ingest.signals[-1]
+    assert (trickled.action, trickled.resource, trickled.etag) == ("trickle", "e1", "e1")
+    rig.ingest.reply = SignalReply(sdp="a=ice-ufrag:x", etag="e2")
+    for any_tag in ("*", '"*"'):
+        async with rig.http.patch(
+            location, data="a=ice-ufrag:y", headers=fragment | {"If-Match": any_tag}
+        ) as response:
+            assert (response.status, response.headers["ETag"]) == (200, '"e2"')
+            assert response.content_type == "application/trickle-ice-sdpfrag"
+            assert await response.text() == "a=ice-ufrag:x"
+        restarted = rig.ingest.signals[-1]
+        assert (restarted.action, restarted.resource, restarted.sdp) == ("restart", "e1", "a=ice-ufrag:y")
+
+
+async def test_a_patch_says_what_it_knows(rig: Rig) -> None:
+    session = await rig.begin()
+    location = rig.url + session["whip_url"] + "/e1"
+    fragment = headers(session, "application/trickle-ice-sdpfrag")
+    async with rig.http.patch(location, data="a=candidate:1", headers=fragment) as response:
+        await problem(response, 428, "if-match-missing", "If-Match")
+    assert rig.ingest.signals == []
+    rig.ingest.reply = SignalReply(
+        problem=Problem(type="etag-mismatch", title="t", status=412, detail="d", field="If-Match")
+    )
+    weak = fragment | {"If-Match": 'W/"e1", "e0"'}
+    async with rig.http.patch(location, data="a=candidate:1", headers=weak) as response:
+        await problem(response, 412, "etag-mismatch", "If-Match")
+    assert rig.ingest.signals[-1].etag == "e0"
+
+
+async def test_only_a_name_of_ours_is_a_resource(rig: Rig) -> None:
+    session = await rig.begin()
+    location = rig.url + session["whip_url"] + "/" + "x" * 65
+    async with rig.http.delete(location, headers=headers(session)) as response:
+        await problem(response, 404, "not-found")
+    assert rig.ingest.signals == []
 
 
 async def test_a_foreign_etag_never_reaches_a_header(rig: Rig) -> None:

@@ -56,12 +56,18 @@ async def test_the_private_names_are_where_they_were() -> None:
         "_protocols",
         "_nominated",
         "_query_consent_task",
+        "_check_list",
+        "_remote_candidates",
+        "_nominating",
+        "_local_username",
+        "_local_password",
     ):
         assert hasattr(connection, name), name
     assert parameters(aioice.Connection.query_consent) == ["self"]
     assert parameters(aioice.Connection.gather_candidates) == ["self"]
     assert parameters(aioice.Connection.build_request) == ["self", "pair", "nominate"]
     assert parameters(StunProtocol.datagram_received) == ["self", "data", "addr"]
+    assert parameters(aioice.Connection.check_start_task) == ["self", "pair"]
     assert "retransmissions" in parameters(StunProtocol.request)
     gatherer = RTCIceGatherer(iceServers=[])
     assert isinstance(gatherer._connection, aioice.Connection)

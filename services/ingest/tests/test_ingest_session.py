@@ -18,6 +18,7 @@ from fieldcoach.ingest.jitter import AudioPacket
 from fieldcoach.ingest.peer import Peer
 from fieldcoach.ingest.session import LINGER_S, Session
 from fieldcoach.ingest.telemetry import IngestTelemetry
+from fieldcoach.ingest.whip_resource import WhipResource
 from fieldcoach.ingest.workers import WorkerTable
 
 VOICE = bytes([9 << 3, 1, 2, 3, 4, 5])
@@ -30,6 +31,8 @@ class Phone:
 
     def __init__(self) -> None:
         self.number = 0
+        name = new_id()
+        self.resource = WhipResource(name, name, "ufrag", "p" * 24)
 
 
 class Scene:
@@ -213,7 +216,7 @@ def test_a_lost_connection_suspends_and_a_given_back_one_too() -> None:
         scene = Scene()
         scene.pass_time(1, talking=True)
         if reason == "closed":
-            scene.session.close_media(scene.now)
+            scene.session.on_lost(cast(Peer, scene.phone), "closed", scene.now)
         else:
             scene.session.on_lost(cast(Peer, scene.phone), reason, scene.now)
         assert scene.states()[-1] == ("suspended", reason)

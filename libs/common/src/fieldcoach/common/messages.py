@@ -145,17 +145,26 @@ class IngestHeartbeat(Message):
 
 
 class SignalRequest(Message):
-    """gateway → the ingest of a session. `sdp` is the offer, or the ICE fragment of a restart."""
+    """gateway → the ingest of a session. `sdp` is the offer, or the ICE fragment of `restart` and `trickle`.
+
+    `resource` is the WHIP session that is meant, empty for the present one. `etag` holds the ICE sessions
+    that the client knows (`If-Match`), comma-separated.
+    """
 
     kind: Literal["sig"] = "sig"
     action: Literal["offer", "restart", "trickle", "pause", "resume", "close", "end"]
     session: SessionId
     languages: tuple[Language, ...] = ("en",)
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)
+    resource: str = Field(default="", max_length=64)
+    etag: str = Field(default="", max_length=512)
 
 
 class SignalReply(Message):
-    """The ingest's answer: an SDP answer, or the problem to show."""
+    """The ingest's answer: an SDP answer or fragment with the ICE session's `etag`, or the problem to show.
+
+    The first `etag` of a peer connection is also the name of its WHIP resource.
+    """
 
     kind: Literal["sig.reply"] = "sig.reply"
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)

@@ -155,9 +155,12 @@ _EXPLANATIONS: Final[dict[int, str]] = {
     403: "`not-yours` (also for a session that does not exist), `consent-missing`, `origin`",
     404: "`not-found`",
     406: "`not-acceptable`: the `Accept` header leaves nothing to send",
+    409: "`replaced`: a newer peer connection of the session is in use",
+    412: "`etag-mismatch`: the ICE session is another one by now",
     413: "`too-large`: more than 64 KiB",
     415: "`unsupported-media-type`",
-    422: "`invalid`: `field` names what is wrong",
+    422: "`invalid`: `field` names what is wrong; `not-supported` of an ICE fragment",
+    428: "`if-match-missing`",
     429: "`too-many`; see `Retry-After`",
     503: "`no-capacity` or `not-ready`; see `Retry-After`",
 }

@@ -44,6 +44,9 @@ SIGNAL_TIMEOUT_S: Final = 2.0
 OPEN_SESSIONS_RETRY_S: Final = 60
 """A user with too many visits must end one first."""
 
+MAX_ETAGS_CHARS: Final = 512
+"""A client knows one ICE session, and sends one tag of 26 characters."""
+
 Action = Literal["offer", "restart", "trickle", "pause", "resume", "close", "end"]
 
 
@@ -126,13 +129,22 @@ class Sessions:
             consent_text=consent_text(request.consent.language),
         )
 
-    async def signal(self, claims: SessionClaims, action: Action, sdp: str = "") -> SignalReply:
+    async def signal(
+        self, claims: SessionClaims, action: Action, sdp: str = "", *, resource: str = "", etag: str = ""
+    ) -> SignalReply:
         """Ask the session's ingest.
 
         Raises:
             Refused: the ingest's own problem, or it does not answer.
         """
-        request = SignalRequest(action=action, session=claims.sid, languages=claims.languages, sdp=sdp)
+        request = SignalRequest(
+            action=action,
+            session=claims.sid,
+            languages=claims.languages,
+            sdp=sdp,
+            resource=resource,
+            etag=etag[:MAX_ETAGS_CHARS],
+        )
         timeout_s = OFFER_TIMEOUT_S if action in {"offer", "restart"} else SIGNAL_TIMEOUT_S
         try:
             reply = await self._bus.request(

@@ -1,7 +1,7 @@
 """WHIP (RFC 9725): SDP by HTTP, handed to the session's ingest."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -15,6 +15,7 @@ from .tokens import SessionClaims
 
 SDP: Final = "application/sdp"
 FRAGMENT: Final = "application/trickle-ice-sdpfrag"
+ANY: Final = "*"
 _RESOURCE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 router = APIRouter(prefix="/v1/sessions/{session_id}/whip", tags=["media"])
@@ -79,7 +80,7 @@ async def offer(claims: CurrentSession, request: Request, gateway: GatewayHere) 
             "content": {FRAGMENT: {"schema": {"type": "string"}}},
         },
         204: {"description": "The candidates were taken"},
-        **problem_responses(400, 401, 403, 413, 415, 429, 503),
+        **problem_responses(400, 401, 403, 404, 409, 412, 413, 415, 422, 428, 429, 503),
     },
 )
 async def patch(
@@ -87,13 +88,21 @@ async def patch(
     resource: str,
     request: Request,
     gateway: GatewayHere,
-    if_match: Annotated[str | None, Header(description='`"*"` asks for an ICE restart')] = None,
+    if_match: Annotated[
+        str | None, Header(description="The ICE session's ETag; `*` asks for an ICE restart")
+    ] = None,
 ) -> Response:
-    """With `If-Match: "*"` an ICE restart (RFC 9725, 4.3.3), otherwise more candidates (4.3.2)."""
+    """With `If-Match: *` an ICE restart (RFC 9725, 4.3.3), otherwise more candidates (4.3.2).
+
+    A fragment with new credentials under the present ETag is an ICE restart as well.
+    """
     _require_media(claims)
+    etags = _etags(if_match)
     fragment = await _read_sdp(request, FRAGMENT)
-    is_restart = if_match is not None and if_match.strip().strip('"') == "*"
-    reply = await gateway.sessions.signal(claims, "restart" if is_restart else "trickle", fragment)
+    action: Literal["restart", "trickle"] = "restart" if ANY in etags else "trickle"
+    reply = await gateway.sessions.signal(
+        claims, action, fragment, resource=_name(resource), etag=",".join(sorted(etags))
+    )
     if not reply.sdp:
         return Response(status_code=204)
     headers = {"ETag": f'"{reply.etag}"'} if _RESOURCE.fullmatch(reply.etag) else {}
@@ -105,12 +114,33 @@ async def patch(
     status_code=200,
     response_class=Response,
     summary="WHIP: the media end",
-    responses=problem_responses(401, 403, 429, 503),
+    responses=problem_responses(401, 403, 404, 409, 429, 503),
 )
 async def delete(claims: CurrentSession, resource: str, gateway: GatewayHere) -> Response:
     """The peer connection closes; the visit goes on until `end`."""
-    await gateway.sessions.signal(claims, "close")
+    await gateway.sessions.signal(claims, "close", resource=_name(resource))
     return Response(status_code=200)
+
+
+def _name(resource: str) -> str:
+    if not _RESOURCE.fullmatch(resource):
+        raise Refused(problem("not-found", "no such WHIP session", fix="use the Location of the offer"))
+    return resource
+
+
+def _etags(if_match: str | None) -> set[str]:
+    """The entity tags of `If-Match`, without their quotes. A weak one never matches (RFC 9110, 13.1.1)."""
+    if if_match is None:
+        raise Refused(
+            problem(
+                "if-match-missing",
+                "a PATCH must say which ICE session it knows",
+                field="If-Match",
+                fix="send the last ETag, or * to restart ICE",
+            )
+        )
+    tags = {tag.strip().strip('"') for tag in if_match.split(",")}
+    return {tag for tag in tags if tag == ANY or _RESOURCE.fullmatch(tag)}
 
 
 def _require_media(claims: SessionClaims) -> None:

@@ -7,13 +7,18 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import Problem, SignalReply
+
 from .addresses import MediaAddresses
 from .errors import MediaFailed
+from .fragment import IceFragment, write_fragment
 from .jitter import AudioPacket
 from .negotiation import Offer, write_answer
 from .profile import SendProfile
 from .rtc_tap import MediaTransport
 from .rtcp import REPORT_INTERVAL_S, ReceptionStatistics
+from .whip_resource import WhipResource
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +52,8 @@ class Peer:
         self._report_at = 0.0
         self._connecting: asyncio.Task[None] | None = None
         self._is_closed = False
+        name = new_id()
+        self.resource = WhipResource(name, name, offer.ice_ufrag, offer.ice_pwd)
 
     async def answer(self, profile: SendProfile) -> str:
         """Open the sockets, write the answer, and let ICE begin.
@@ -66,6 +73,22 @@ class Peer:
             self._count(f"{failed.stage}-failed")
             if not self._is_closed:
                 self._owner.on_lost(self, f"{failed.stage}-failed", time.monotonic())
+
+    async def patch(self, fragment: IceFragment, if_match: str) -> SignalReply:
+        """Trickle ICE, or an ICE restart (RFC 9725 section 4.3)."""
+        resource = self.resource
+        wanted = resource.judge(fragment, if_match)
+        if isinstance(wanted, Problem):
+            return SignalReply(problem=wanted)
+        if wanted == "restart":
+            self._transport.restart(fragment.ufrag, fragment.pwd)
+            resource.restarted(fragment, new_id)
+        reply = SignalReply(etag=resource.etag)
+        if wanted != "trickle":
+            sdp = write_fragment(self._offer, self._transport.local())
+            reply = SignalReply(sdp=sdp, etag=resource.etag)
+        await self._transport.add_candidates(fragment.candidates)
+        return reply
 
     # ── from the receive task ────────────────────────────────────────────────────────────────────────────
 

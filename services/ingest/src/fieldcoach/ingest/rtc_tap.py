@@ -9,14 +9,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol, get_host_addresses
+from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
 from aioice.stun import TransactionError
-from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
+from aioice.utils import random_string
+from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceCandidate, RTCIceGatherer, RTCIceTransport
 from aiortc.rtcdtlstransport import RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.rtcrtpparameters import (
@@ -28,7 +29,7 @@ from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPack
 
 from .addresses import MediaAddresses
 from .errors import MediaFailed, NoMediaAddress
-from .negotiation import OPUS_CHANNELS, OPUS_RATE, LocalTransport, Offer
+from .negotiation import MAX_CANDIDATES, OPUS_CHANNELS, OPUS_RATE, LocalTransport, Offer
 from .rtcp import ReceptionReport
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,32 @@ class _IceConnection(Connection):
                 await self.close()
                 return
 
+    def restart(self, ufrag: str, pwd: str) -> None:
+        """ICE restart (RFC 8445 section 9): new credentials on both sides, checks from the beginning.
+
+        The sockets stay, and so does the nominated pair: media flow by it until another one is nominated.
+        """
+        for pair in self._check_list:
+            if pair.task is not None:
+                pair.task.cancel()
+        self._check_list.clear()
+        self._remote_candidates.clear()
+        self._nominating.clear()
+        self._local_username, self._local_password = random_string(4), random_string(22)
+        self.remote_username, self.remote_password = ufrag, pwd
+        self._heard = time.monotonic()
+        self.count("ice-restart")
+
+    def check_new_pairs(self) -> None:
+        """Check what was paired after `connect` was through, which by then starts no more checks.
+
+        Most phones need none of it: they are the controlling side and their own checks find us.
+        """
+        if self._query_consent_task is not None:
+            for pair in self._check_list:
+                if pair.state is CandidatePair.State.FROZEN:
+                    self.check_start_task(pair)
+
 
 def _host_candidate(host: str, port: int) -> Candidate:
     return Candidate(
@@ -245,9 +272,13 @@ class MediaTransport:
             NoMediaAddress: none could be bound.
         """
         await self._gatherer.gather()
-        candidates = self._gatherer.getLocalCandidates()
-        if not candidates:
+        if not self._gatherer.getLocalCandidates():
             raise NoMediaAddress("no UDP socket for media: check MEDIA_HOSTS, MEDIA_BIND and MEDIA_PORTS")
+        return self.local()
+
+    def local(self) -> LocalTransport:
+        """Our side as an answer tells it, with the credentials of this moment."""
+        candidates = self._gatherer.getLocalCandidates()
         local = self._gatherer.getLocalParameters()
         fingerprints = [f for f in self._dtls.getLocalParameters().fingerprints if f.algorithm == "sha-256"]
         return LocalTransport(local.usernameFragment or "", local.password or "", fingerprints, candidates)
@@ -282,6 +313,18 @@ class MediaTransport:
         except Exception as error:  # also whatever a hostile peer's handshake makes OpenSSL or STUN raise
             self._count("connect-error")
             raise MediaFailed(stage) from error
+
+    def restart(self, ufrag: str, pwd: str) -> LocalTransport:
+        """ICE restart: the phone's new credentials in, ours out. DTLS, SRTP and media go on."""
+        self._connection.restart(ufrag, pwd)
+        return self.local()
+
+    async def add_candidates(self, candidates: Sequence[RTCIceCandidate]) -> None:
+        """More of the phone's addresses."""
+        room = MAX_CANDIDATES - len(self._connection.remote_candidates)
+        for candidate in candidates[: max(0, room)]:
+            await self._ice.addRemoteCandidate(candidate)
+        self._connection.check_new_pairs()
 
     async def send_report(self, reports: list[ReceptionReport]) -> None:
         """Send a receiver report; a transport that has gone is no error."""

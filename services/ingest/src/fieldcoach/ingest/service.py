@@ -32,6 +32,7 @@ from fieldcoach.common.telemetry import Headers
 from .addresses import MediaAddresses, choose_hosts, parse_hosts, parse_ports
 from .delivery import Claim, DeliveryTiming
 from .errors import NoMediaAddress, OfferRejected
+from .fragment import parse_fragment
 from .life import LifeTiming
 from .negotiation import parse_offer
 from .peer import Peer
@@ -39,6 +40,7 @@ from .rtc_tap import host_addresses
 from .session import Session, SessionTiming
 from .settings import IngestSettings
 from .telemetry import IngestTelemetry, wall_offset_s
+from .whip_resource import ANY
 from .workers import WorkerTable
 
 log = logging.getLogger(__name__)
@@ -160,19 +162,28 @@ class IngestService:
                 session.pause(now)
             case "resume":
                 session.resume(now)
-            case "close":
-                session.close_media(now)
             case "end":
                 session.end("user", now, announce=False)
-            case "restart" | "trickle":
-                return _problem(
-                    "not-supported",
-                    422,
-                    "Not supported",
-                    f"ICE {request.action} is not supported",
-                    fix="make a new offer for the same session",
-                )
+            case "close" | "restart" | "trickle":
+                return await self._on_resource(session, request, now)
         return SignalReply()
+
+    async def _on_resource(self, session: Session, request: SignalRequest, now: float) -> SignalReply:
+        """What is asked of one peer connection."""
+        peer = session.find(request.resource)
+        if isinstance(peer, Problem):
+            return SignalReply(problem=peer)
+        if request.action == "close":
+            session.on_lost(peer, "closed", now)
+            return SignalReply()
+        try:
+            fragment = parse_fragment(request.sdp)
+        except OfferRejected as rejected:
+            return SignalReply(problem=rejected.problem)
+        reply = await peer.patch(fragment, ANY if request.action == "restart" else request.etag)
+        if reply.sdp:
+            session.restarted(now)
+        return reply
 
     async def _offer(self, request: SignalRequest) -> SignalReply:
         try:
@@ -201,7 +212,7 @@ class IngestService:
             return _problem("not-found", 404, "No media", "this session has ended")
         session.attach(peer, time.monotonic())
         self.telemetry.offers.add("answered")
-        return SignalReply(sdp=sdp, etag=new_id())
+        return SignalReply(sdp=sdp, etag=peer.resource.etag)
 
     def _why_no_place(self, session: str) -> Problem | None:
         if self._is_draining:

@@ -15,6 +15,7 @@ from fieldcoach.common.messages import (
     EventMessage,
     Gap,
     MediaProfile,
+    Problem,
     SessionEnding,
     SessionState,
 )
@@ -29,6 +30,7 @@ from .stream import AudioStream
 from .telemetry import IngestTelemetry
 from .timeline import Timeline
 from .uplink import UplinkTimes
+from .whip_resource import superseded, unknown
 from .workers import WorkerTable
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ LINGER_S: Final = 15.0
 need it, and a final takes seconds at worst."""
 OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
 NO_WORKER: Final = "no-asr"
+FORMER: Final = 8
+"""Names of connections that are remembered after them, to tell a late request what has become of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Session:
         self._stream: AudioStream | None = None
         self._source: tuple[Peer, int] | None = None
         self._peers: list[Peer] = []
+        self._former: deque[str] = deque(maxlen=FORMER)
         self._break_reason = "reconnected"
         self._stopped: tuple[float, str] | None = None
         self._numbers = EventNumbers()
@@ -123,6 +128,21 @@ class Session:
         )
         self._tell(now)
         self._wake(self)
+
+    def find(self, resource: str) -> Peer | Problem:
+        """The connection of a WHIP resource; without a name the newest.
+
+        The problem tells whether a newer one is in use, or nothing is.
+        """
+        known = [peer for peer in self._peers if resource in ("", peer.resource.name)]
+        if known:
+            return known[-1]
+        return superseded() if resource in self._former and self._peers else unknown()
+
+    def restarted(self, now: float) -> None:
+        """The phone works on its connection again: it is not given up yet."""
+        self.life.offered(now)
+        self._collect(now)
 
     def on_packet(self, peer: Peer, ssrc: int, packet: AudioPacket) -> None:
         """An RTP packet of any of the connections."""
@@ -164,13 +184,9 @@ class Session:
             self.life.transport_lost(now, reason)
         self._collect(now)
 
-    def close_media(self, now: float) -> None:
-        """The phone gave its connection back; the session goes on without."""
-        for peer in list(self._peers):
-            self.on_lost(peer, "closed", now)
-
     def _retire(self, peer: Peer) -> None:
         self._peers.remove(peer)
+        self._former.append(peer.resource.name)
         self.retired.append(peer)
 
     # ── the user's word ──────────────────────────────────────────────────────────────────────────────────
