@@ -17,6 +17,8 @@ ToolError
 │   ├── MediaFailed        no media connection in time
 │   ├── EventsClosed       the events channel was closed for good, or stayed away
 │   └── SummaryMissing     the visit ended and no summary came
+├── NetworkError           the network simulator can't stand where it should
+│   └── UnknownNetwork     no network has this name
 └── BenchError             a benchmark can't run on what it was given
 """
 
@@ -122,6 +124,21 @@ class EventsClosed(VisitError):
 
 class SummaryMissing(VisitError):
     """The visit's summary did not come."""
+
+
+class NetworkError(ToolError):
+    """The network simulator can't do its work."""
+
+
+class UnknownNetwork(NetworkError):
+    """No network has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"--network {name}: use one of {', '.join(known)}, or l<percent>b<burst>, e.g. l05b3 for 5 % loss"
+            " in bursts of 3"
+        )
+        self.name = name
 
 
 class BenchError(ToolError):
