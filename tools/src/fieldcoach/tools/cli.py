@@ -31,6 +31,11 @@ RunDir = Annotated[
     typer.Option("--run-dir", envvar="FIELDCOACH_RUN_DIR", help="Where the stack leaves its state (.run)"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output")]
+Network = Annotated[
+    str | None,
+    typer.Option(help="Through a bad network: 4g, 3g, edge, 2g-good, 2g-bad, warehouse, l05b3, ..."),
+]
+Seed = Annotated[int, typer.Option(help="Of the network's chance: the same seed, the same losses")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept a self-signed certificate")]
 
 
@@ -54,12 +59,14 @@ def up(
 @app.command()
 def demo(
     audio: Annotated[Path | None, typer.Option(help="Another recording than biscuits-no-space")] = None,
+    network: Network = None,
+    seed: Seed = 0,
 ) -> None:
     """Start everything, play a recorded visit into it, show it live, stop."""
     from .commands.demo import demo as work
 
     with reported():
-        run(work(project_root(), audio))
+        run(work(project_root(), audio, network, seed))
 
 
 @app.command()
@@ -75,6 +82,8 @@ def visit(
     profile: Annotated[str | None, typer.Option(help="Stay on one rung, L0 to L4")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Stay at this payload bitrate, bit/s")] = None,
     ptime: Annotated[int | None, typer.Option(help="Stay at this packet time, ms")] = None,
+    network: Network = None,
+    seed: Seed = 0,
     insecure: Insecure = False,
     run_dir: RunDir = None,
 ) -> None:
@@ -94,6 +103,8 @@ def visit(
             profile=chosen_profile(profile, bitrate, ptime),
             insecure=insecure,
             as_json=as_json,
+            network=network,
+            seed=seed,
         )
         run(work(request))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..network import Relay, schedule_of
 from ..phone.audio_file import read_pcm
 from ..phone.visit import VisitPlan, VisitResult
 from ..project import DEFAULT_VISIT
@@ -20,13 +21,14 @@ synthetic speech alone, about 340 words of an outlet visit. It has heard no huma
 words. It shows the path and the latency; for real speech set ASR_MODEL=small (or another Whisper model)."""
 
 
-async def demo(root: Path, audio: Path | None) -> None:
+async def demo(root: Path, audio: Path | None, network_name: str | None = None, seed: int = 0) -> None:
     """Set up, play, show, stop.
 
     Raises:
         ToolError: what failed, and what to do.
     """
     console = Console()
+    network = None if network_name is None else Relay(schedule_of(network_name), seed)
     began = time.monotonic()
     recording = audio or root / "visits" / f"{DEFAULT_VISIT}.flac"
     pcm = read_pcm(recording)
@@ -45,13 +47,17 @@ async def demo(root: Path, audio: Path | None) -> None:
                 console,
                 f"A phone plays {recording.name} ({len(pcm) / 32_000:.0f} s) over WebRTC, in real time.\n",
             )
-            plan = VisitPlan(gateway=stack.gateway_url, token=stack.user_token(), pcm=pcm)
+            plan = VisitPlan(gateway=stack.gateway_url, token=stack.user_token(), pcm=pcm, network=network)
             result = await play(console, plan, recording.stem)
         finally:
+            if network is not None:
+                await network.close()
             await stack.__aexit__(None, None, None)
     print_summary(console, result.summary)
     rows = result.stages.rows()
     print_stages(console, rows, len(result.stages.finals), len(result.stages.cues))
+    for line in network.report() if network is not None else ():
+        _say(console, line)
     _print_about(console, result)
     _print_next(console)
 

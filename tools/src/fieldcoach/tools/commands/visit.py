@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from ..errors import GatewayUnreachable, NoStack, Refused, TokenMissing
+from ..network import Relay, schedule_of
 from ..phone.api import GatewayApi
 from ..phone.audio_file import read_pcm
 from ..phone.lines import Lines
@@ -38,6 +39,8 @@ class VisitRequest:
     profile: SendProfile | None = None
     insecure: bool = False
     as_json: bool = False
+    network: str | None = None
+    seed: int = 0
 
 
 class JsonView:
@@ -70,6 +73,18 @@ async def visit(request: VisitRequest) -> None:
     Raises:
         ToolError: what failed, and what to do.
     """
+    if request.network is None:
+        await _visit(request, None)
+        return
+    async with Relay(schedule_of(request.network), request.seed) as network:
+        try:
+            await _visit(request, network)
+        finally:  # a visit that failed is the one whose network one wants to see
+            for line in network.report():
+                print(line, file=sys.stderr if request.as_json else sys.stdout)
+
+
+async def _visit(request: VisitRequest, network: Relay | None) -> None:
     pcm = read_pcm(request.audio)
     gateway, token = await find_gateway(request)
     plan = VisitPlan(
@@ -80,6 +95,7 @@ async def visit(request: VisitRequest) -> None:
         languages=request.languages,
         profile=request.profile,
         insecure=request.insecure,
+        network=network,
     )
     if request.as_json:
         await Visit(plan, JsonView()).run()

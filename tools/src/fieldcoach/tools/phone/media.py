@@ -1,13 +1,17 @@
 """The media connection: one audio track out, by WHIP."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from ..errors import MediaFailed
+from .aiortc_patience import keep_consent, note_retransmissions
 from .track import OpusTrack
+
+_OPUS_RTPMAP = re.compile(r"^a=rtpmap:(\d+) opus/48000/2\r?$", re.MULTILINE | re.IGNORECASE)
 
 
 class MediaConnection:
@@ -32,6 +36,7 @@ class MediaConnection:
             ]
         )
         self._sender = transceiver.sender
+        self._retransmissions = note_retransmissions(self._sender)
         self._peer.on("connectionstatechange", self._note_state)
 
     @property
@@ -39,10 +44,16 @@ class MediaConnection:
         """`new connecting connected failed closed`."""
         return self._peer.connectionState
 
+    @property
+    def retransmitted(self) -> int:
+        """Packets sent again because the server asked for them."""
+        return self._retransmissions.count
+
     async def offer(self) -> str:
-        """The SDP offer with all candidates in it."""
+        """The SDP offer with all candidates in it; it says that we answer NACKs, which aiortc's does not."""
         await self._peer.setLocalDescription(await self._peer.createOffer())
-        return self._peer.localDescription.sdp
+        keep_consent(self._sender)
+        return with_nack(self._peer.localDescription.sdp)
 
     async def accept(self, answer: str) -> None:
         """Take the answer; the connection is made in the background.
@@ -57,7 +68,7 @@ class MediaConnection:
 
     async def figures(self) -> dict[str, float]:
         """Packets and bytes sent, and the round trip in ms once the far side has reported one."""
-        found: dict[str, float] = {}
+        found: dict[str, float] = {"retransmitted": self.retransmitted}
         for report in (await self._sender.getStats()).values():
             if report.type == "outbound-rtp":
                 found["packets_sent"] = report.packetsSent
@@ -73,3 +84,11 @@ class MediaConnection:
     def _note_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):
             self.lost.set()
+
+
+def with_nack(sdp: str) -> str:
+    """The same description with generic NACK (RFC 4585 section 4.2) for each Opus payload type.
+
+    aiortc's sender answers NACKs whatever was negotiated, and without RTX it resends the packet as it was.
+    """
+    return _OPUS_RTPMAP.sub(lambda line: f"{line[0].rstrip()}\r\na=rtcp-fb:{line[1]} nack\r", sdp)

@@ -21,6 +21,8 @@ TRAILING_SILENCE_S = 1.2
 """A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
 CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
+BAD_NETWORK_CONNECT_TIMEOUT_S = 30.0
+"""With a network simulated: ICE and DTLS take four round trips and more; libwebrtc gives up after 30 s."""
 SUMMARY_TIMEOUT_S = 20.0
 """The last final, then the summary; with an LLM it has its own budget, so the wait is generous."""
 ASK_PAUSE_S = 0.5
@@ -50,6 +52,19 @@ class Listener(Protocol):
         """An event came."""
 
 
+class Network(Protocol):
+    """Stands between the phone and the media server (`fieldcoach.tools.network.Relay`)."""
+
+    def hide(self, offer: str) -> str:
+        """The phone's offer without its addresses."""
+
+    async def rewrite(self, answer: str) -> str:
+        """The server's answer with the network's addresses in place of the server's."""
+
+    def start(self) -> None:
+        """The first sample was captured."""
+
+
 class Silent:
     """A listener that does not care."""
 
@@ -74,6 +89,7 @@ class VisitPlan:
     languages: tuple[str, ...] = ()
     profile: SendProfile | None = None
     insecure: bool = False
+    network: Network | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +108,10 @@ class VisitResult:
     payload_bytes: int
     worst_send_delay_ms: float
     reconnects: int
+    retransmitted: int = 0
+    """Packets sent again because the server asked for them."""
+    started_at: float = 0.0
+    """The first sample on this process's monotonic clock, seconds."""
 
 
 class Visit:
@@ -132,7 +152,7 @@ class Visit:
                 await api.end_session(session["end_url"], channel.token)
                 summary = await self._wait_for_summary(api, session, channel, listening)
                 await asyncio.wait({listening}, timeout=LINGER_S)
-                return self._result(session, summary, channel, track)
+                return self._result(session, summary, channel, track, media)
             finally:
                 for task in (*self._tasks, listening):
                     task.cancel()
@@ -177,16 +197,23 @@ class Visit:
             CONNECT_TIMEOUT_S,
             GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
         )
-        answer, _ = await api.offer(session["whip_url"], channel.token, await media.offer())
-        await media.accept(answer)
+        network = self._plan.network
+        offer = await media.offer()
+        if network is not None:
+            offer = network.hide(offer)
+        answer, _ = await api.offer(session["whip_url"], channel.token, offer)
+        limit_s = CONNECT_TIMEOUT_S if network is None else BAD_NETWORK_CONNECT_TIMEOUT_S
+        await media.accept(answer if network is None else await network.rewrite(answer))
         await self._while_listening(
             _first(track.started, media.lost),
             listening,
-            CONNECT_TIMEOUT_S,
-            MediaFailed(f"no media connection within {CONNECT_TIMEOUT_S:.0f} s; {_WHY_NO_MEDIA}"),
+            limit_s,
+            MediaFailed(f"no media connection within {limit_s:.0f} s; {_WHY_NO_MEDIA}"),
         )
         if media.lost.is_set():
             raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
+        if network is not None:
+            network.start()
         self._listener.audio_started(track.started_at)
 
     async def _send_audio(
@@ -277,7 +304,12 @@ class Visit:
         task.add_done_callback(self._tasks.discard)
 
     def _result(
-        self, session: dict[str, Any], summary: dict[str, Any], channel: EventChannel, track: OpusTrack
+        self,
+        session: dict[str, Any],
+        summary: dict[str, Any],
+        channel: EventChannel,
+        track: OpusTrack,
+        media: MediaConnection,
     ) -> VisitResult:
         started_at = channel.offset.to_server(self._wall.at(track.started_at))
         table = StageTable()
@@ -299,6 +331,8 @@ class Visit:
             payload_bytes=track.packetiser.payload_bytes,
             worst_send_delay_ms=track.latest_s * 1e3,
             reconnects=channel.reconnects,
+            retransmitted=media.retransmitted,
+            started_at=track.started_at,
         )
 
 
