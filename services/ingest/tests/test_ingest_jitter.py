@@ -29,9 +29,9 @@ DTX = bytes([9 << 3])
 class Bench:
     """Packets by number on a 20 ms grid, arriving 0.1 s after their capture, `late` seconds later."""
 
-    def __init__(self, seq0: int = 65_530, ts0: int = 2**32 - 5_000) -> None:
+    def __init__(self, seq0: int = 65_530, ts0: int = 2**32 - 5_000, has_nack: bool = False) -> None:
         self.counts: Counter[str] = Counter()
-        self.buffer = JitterBuffer(self._count)
+        self.buffer = JitterBuffer(self._count, has_nack)
         self.frames: list[Frame] = []
         self._seq0, self._ts0 = seq0, ts0
 
@@ -323,6 +323,56 @@ def test_flush_gives_everything_held() -> None:
     bench.take(bench.buffer.flush(0.2))
     assert kinds(bench.frames) == ["packet", "plc", "packet", "plc", "packet"]
     assert_continuous(bench.frames)
+
+
+def test_a_hole_is_asked_for_and_waited_for_by_the_round_trip() -> None:
+    bench = Bench(has_nack=True)
+    for number in range(5):
+        bench.push(number)
+    assert bench.buffer.nacks(0.2, 0.3) == []
+    bench.push(8)
+    seen = 0.1 + 9 * 0.02
+    assert bench.buffer.nacks(seen + 0.01, 0.3) == [65_535, 0, 1]  # over the wrap
+    frames = bench.push(6, late=0.37) + bench.push(5, late=0.4)
+    assert kinds(frames) == ["packet", "packet"]
+    assert [frame.is_repaired for frame in frames] == [True, True]
+    assert kinds(bench.poll(10)) == ["plc", "packet"]
+    assert bench.counts == {"in-order": 6, "repaired": 2, "lost": 1}
+    assert_continuous(bench.frames)
+
+
+def test_the_deadline_grows_with_the_round_trip_and_not_without_nack() -> None:
+    dues = []
+    for has_nack, rtt in ((False, 0.5), (True, None), (True, 0.1), (True, 0.5), (True, 2.0)):
+        bench = Bench(has_nack=has_nack)
+        bench.push(0)
+        bench.buffer.nacks(0.2, rtt)
+        bench.push(2)
+        due = bench.buffer.next_due
+        assert due is not None
+        dues.append(round(due - (0.1 + 3 * 0.02), 3))
+    # without a repair to hope for 60 ms after it was expected; else two or three round trips
+    assert dues == [0.04, 0.04, 0.4, 1.07, 0.04]
+
+
+def test_a_new_stream_is_asked_for_by_its_own_numbers() -> None:
+    bench = Bench(has_nack=True)
+    bench.push(0)
+    bench.push(2)
+    bench.push(30_000)
+    assert kinds(bench.push(30_001))[-2:] == ["restart", "packet"]
+    assert bench.buffer.nacks(2_000, 0.1) == []
+
+
+def test_of_a_packet_of_two_frames_redundancy_restores_the_last() -> None:
+    two = bytes([11 << 3 | 1, *bytes(8)])  # 120 ms
+    next_two = bytes([11 << 3 | 1, 0b0001_0000, *bytes(7)])
+    bench = Bench()
+    bench.push(0, two)
+    bench.push(2, next_two, at=12)
+    frames = bench.poll(10)
+    assert kinds(frames) == ["plc", "fec", "packet"]
+    assert [frame.duration // TICKS for frame in frames] == [3, 3, 6]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pylibsrtp
 import pytest
-from aiortc.rtp import RtcpByePacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSenderInfo, RtcpSrPacket
 
 from fieldcoach.ingest.media_path import MediaPath
 from fieldcoach.ingest.rtp import MalformedRtp, RtpPacket, parse_rtp
@@ -162,3 +162,9 @@ def test_mutated_datagrams_raise_nothing_and_each_is_accounted_for() -> None:
     assert taken < 30  # a mutation of nothing
     assert {"srtp-forged", "rtp-version", "rtp-other-payload", "rtcp-malformed"} <= set(scene.counts)
     assert "media-handler" not in scene.counts
+
+
+def test_other_reports_are_read_over() -> None:
+    scene = Scene().open()
+    assert scene.path.take(scene.phone.protect_rtcp(bytes(RtcpRrPacket(ssrc=7, reports=[]))))
+    assert not scene.counts

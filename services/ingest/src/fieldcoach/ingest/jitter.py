@@ -177,6 +177,8 @@ class JitterBuffer:
         self._probation = None
         if held.sequence < self._next_sequence:
             self._count("late" if held.sequence in self._resolved else "duplicate")
+            if self._nack is not None:
+                self._nack.arrived(held.sequence, packet.arrival)
             return []
         if held.sequence in self._held:
             self._count("duplicate")

@@ -4,13 +4,15 @@ Bursts defeat FEC; only a second sending repairs them. A packet is asked for at 
 while its answer can still come before the deadline. Sequence numbers are extended, so they never wrap.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 NACK_REORDER_S: Final = 0.01
 """A packet that is merely overtaken comes within this, so it is not asked for earlier."""
 MIN_INTERVAL_S: Final = 0.1
-"""Again every max(round trip, 100 ms): before that the answer can't be here."""
+"""Again every max(round trip, 100 ms): before that the answer can't be here. The round trip is taken with
+some slack; without it nearly every packet that was lost once would be sent twice."""
 MAX_ASKS: Final = 3
 MAX_REPAIR_S: Final = 1.2
 """The longest wait for a repair. A machine listens, so a late word beats a lost one; a cue must still fit."""
@@ -20,8 +22,10 @@ MAX_HOLE_S: Final = 1.0
 """A longer hole is an outage: to ask for all of it would fill a slow link; it is uploaded later instead."""
 MAX_WANTED: Final = 64
 """Packets asked for at a time; a second of 20 ms is 50."""
-UNANSWERED: Final = 16
-"""After so many vain requests in a row the sender is taken not to answer, and nobody waits for it."""
+UNANSWERED: Final = 8
+"""After so many holes in a row without an answer the sender is taken not to answer, and nobody waits."""
+GIVEN_UP: Final = 64
+"""Packets that were asked for in vain: one that comes too late is an answer all the same."""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class NackScheduler:
         self._told_rtt: float | None = None
         self._own_rtt: float | None = None
         self._unanswered = 0
+        self._given_up: deque[int] = deque(maxlen=GIVEN_UP)
 
     # ── figures ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,6 +84,8 @@ class NackScheduler:
         """
         wanted = self._wanted.pop(sequence, None)
         if wanted is None or not wanted.asks:
+            if sequence in self._given_up:
+                self._unanswered = 0
             return False
         if now - wanted.first_asked < (self.rtt or 0.0) / 2:
             return False
@@ -89,9 +96,10 @@ class NackScheduler:
 
     def give_up_before(self, sequence: int) -> None:
         """Everything before `sequence` has been played or concealed."""
-        for number in [number for number in self._wanted if number < sequence]:
-            if self._wanted.pop(number).asks:
-                self._unanswered += 1
+        before = [number for number in self._wanted if number < sequence]
+        asked = [number for number in before if self._wanted.pop(number).asks]
+        self._given_up.extend(asked)
+        self._unanswered += bool(asked)
 
     # ── output ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,7 +110,7 @@ class NackScheduler:
         rtt = self.rtt
         if rtt is not None and self._wait(1, rtt, REPAIR_SLACK_S) > MAX_REPAIR_S:
             return []
-        interval = max(rtt or 0.0, MIN_INTERVAL_S)
+        interval = self._interval(rtt or 0.0)
         most = MAX_ASKS if self.is_answered else 1
         asked = []
         for sequence, wanted in self._wanted.items():
@@ -133,4 +141,8 @@ class NackScheduler:
 
     @staticmethod
     def _wait(asks: int, rtt: float, slack: float) -> float:
-        return NACK_REORDER_S + (asks - 1) * max(rtt, MIN_INTERVAL_S) + rtt + slack
+        return NACK_REORDER_S + (asks - 1) * NackScheduler._interval(rtt) + rtt + slack
+
+    @staticmethod
+    def _interval(rtt: float) -> float:
+        return max(rtt + REPAIR_SLACK_S, MIN_INTERVAL_S)
