@@ -7,17 +7,17 @@ from importlib.metadata import version
 from typing import cast
 
 import aioice
+import pylibsrtp
 import pytest
 from aioice.ice import CandidatePair, StunProtocol
 from aioice.stun import TransactionTimeout
-from aiortc import RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
+from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
 from aiortc.rtcdtlstransport import RtpRouter
-from aiortc.rtp import RtcpByePacket, RtpPacket
 
 from fieldcoach.ingest.addresses import MediaAddresses
 from fieldcoach.ingest.errors import MediaFailed, NoMediaAddress
 from fieldcoach.ingest.negotiation import parse_offer
-from fieldcoach.ingest.rtc_tap import MediaTransport, _Tap, host_addresses
+from fieldcoach.ingest.rtc_tap import MAX_QUEUED, MediaTransport, _Tap, host_addresses
 from fieldcoach.ingest.rtcp import ReceptionReport
 
 OFFER = "\r\n".join(
@@ -79,18 +79,21 @@ async def test_the_private_names_are_where_they_were() -> None:
     assert parameters(RTCDtlsTransport._set_role) == ["self", "role"]
     assert parameters(RTCDtlsTransport._recv_next) == ["self"]
     router = RtpRouter()
-    router.register_receiver(_Tap(Sink(), lambda _reason: None), ssrcs=[1], payload_types=[111])
-    assert router.route_rtp(RtpPacket(payload_type=111, ssrc=2)) is not None
+    router.register_receiver(_Tap(Sink()), ssrcs=[], payload_types=[])
+    assert router.receivers
+    dtls = RTCDtlsTransport(RTCIceTransport(gatherer), [RTCCertificate.generateCertificate()])
+    assert dtls._rx_srtp is None
+    assert parameters(aioice.Connection.data_received) == ["self", "data", "component"]
+    assert isinstance(connection._queue, asyncio.Queue)
+    for name in ("protect", "unprotect", "protect_rtcp", "unprotect_rtcp"):
+        assert parameters(getattr(pylibsrtp.Session, name)) == ["self", "packet"]
 
 
 class Sink:
     def __init__(self) -> None:
         self.seen: list[object] = []
-        self.is_broken = False
 
     def on_rtp(self, ssrc: int, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
-        if self.is_broken:
-            raise RuntimeError("broken")
         self.seen.append((ssrc, sequence, timestamp, payload))
 
     def on_sender_report(self, ssrc: int, ntp_timestamp: int, arrival: float) -> None:
@@ -100,18 +103,37 @@ class Sink:
         self.seen.append("lost")
 
 
-async def test_nothing_is_raised_into_the_receive_task() -> None:
-    sink, counts = Sink(), Counter[str]()
-    tap = _Tap(sink, lambda reason: counts.update([reason]))
-    packet = RtpPacket(payload_type=111, sequence_number=3, timestamp=4, ssrc=5, payload=b"x")
-    await tap._handle_rtp_packet(packet, 0)
-    sink.is_broken = True
-    await tap._handle_rtp_packet(packet, 0)
-    await tap._handle_rtcp_packet(RtcpByePacket(sources=[5]))
+async def test_the_end_of_dtls_is_told_and_nothing_else_comes_by_aiortc() -> None:
+    sink = Sink()
+    tap = _Tap(sink)
+    await tap._handle_rtp_packet(object(), 0)
     await tap._handle_rtcp_packet(object())
     tap._handle_disconnect()
-    assert sink.seen == [(5, 3, 4, b"x"), "lost"]
-    assert counts == {"rtp-handler": 1, "bye": 1}
+    assert sink.seen == ["lost"]
+
+
+async def test_datagrams_are_told_apart_by_their_first_byte() -> None:
+    """RFC 7983: STUN, DTLS, media; nothing raises, the queue is bounded, each kind is counted."""
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    await transport.gather()
+    protocol = transport._connection._protocols[0]
+    somebody = ("127.0.0.1", 9)
+    for datagram in (b"", b"\x05" * 30, b"\x80" * 30, b"\0\1", b"\0\x11" + b"\0" * 18):
+        protocol.datagram_received(datagram, somebody)
+    for _ in range(MAX_QUEUED + 3):
+        protocol.datagram_received(b"\x16" + bytes(40), somebody)
+    assert transport._connection._queue.qsize() == MAX_QUEUED
+    assert counts == {
+        "empty-datagram": 1,
+        "unknown-datagram": 1,
+        "media-without-key": 1,
+        "stun-malformed": 1,
+        "dtls-overflow": 3,
+    }
+    await transport.close()
 
 
 async def test_sockets_are_opened_as_set_and_freed() -> None:
@@ -124,7 +146,8 @@ async def test_sockets_are_opened_as_set_and_freed() -> None:
     assert 41_000 <= local.candidates[0].port <= 41_400
     assert [fingerprint.algorithm for fingerprint in local.fingerprints] == ["sha-256"]
     await transport.send_report([ReceptionReport(1, 0, 0, 0, 0, 0, 0)])
-    assert counts == {"report-unsent": 1}
+    await transport.send_nack(1, [2, 3])
+    assert counts == {"report-unsent": 1, "nack-unsent": 1}
     assert transport.rtt_s is None
     await transport.close()
 

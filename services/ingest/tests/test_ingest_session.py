@@ -29,6 +29,9 @@ WORKER = new_id()
 class Phone:
     """Stands for a peer; its packets are 20 ms."""
 
+    has_nack = False
+    rtt_s: float | None = None
+
     def __init__(self) -> None:
         self.number = 0
         name = new_id()

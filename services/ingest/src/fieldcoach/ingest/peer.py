@@ -31,8 +31,11 @@ CLOSE_TIMEOUT_S: Final = 2.0
 class PeerOwner(Protocol):
     """The session."""
 
-    def on_packet(self, peer: "Peer", ssrc: int, packet: AudioPacket) -> None:
-        """An audio packet."""
+    def on_packet(self, peer: "Peer", ssrc: int, packet: AudioPacket) -> bool:
+        """An audio packet; says whether it came because it was asked for."""
+
+    def nacks(self, peer: "Peer", now: float) -> tuple[int, list[int]] | None:
+        """The SSRC and the sequence numbers to ask for again, if any."""
 
     def on_lost(self, peer: "Peer", reason: str, now: float) -> None:
         """The connection failed, was closed by the phone, or lost its consent."""
@@ -54,6 +57,16 @@ class Peer:
         self._is_closed = False
         name = new_id()
         self.resource = WhipResource(name, name, offer.ice_ufrag, offer.ice_pwd)
+
+    @property
+    def has_nack(self) -> bool:
+        """Whether the phone sends again what it is asked for."""
+        return self._offer.has_nack
+
+    @property
+    def rtt_s(self) -> float | None:
+        """The round trip in seconds, once it is known."""
+        return self._transport.rtt_s
 
     async def answer(self, profile: SendProfile) -> str:
         """Open the sockets, write the answer, and let ICE begin.
@@ -90,7 +103,7 @@ class Peer:
         await self._transport.add_candidates(fragment.candidates)
         return reply
 
-    # ── from the receive task ────────────────────────────────────────────────────────────────────────────
+    # ── from the socket ──────────────────────────────────────────────────────────────────────────────────
 
     def on_rtp(self, ssrc: int, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
         """A packet arrived."""
@@ -100,8 +113,9 @@ class Peer:
                 self._count("too-many-sources")
                 return
             source = self._sources[ssrc] = ReceptionStatistics(ssrc)
-        source.add(sequence, timestamp, arrival)
-        self._owner.on_packet(self, ssrc, AudioPacket(sequence, timestamp, payload, arrival))
+        is_repaired = self._owner.on_packet(self, ssrc, AudioPacket(sequence, timestamp, payload, arrival))
+        if not is_repaired:  # the network has lost it, and the sender's FEC and our ladder go by that
+            source.add(sequence, timestamp, arrival)
 
     def on_sender_report(self, ssrc: int, ntp_timestamp: int, arrival: float) -> None:
         """The sender told its clock."""
@@ -116,10 +130,16 @@ class Peer:
 
     # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def report(self, now: float) -> None:
-        """Send a receiver report if one is due."""
-        if now < self._report_at or self._is_closed:
+    async def upkeep(self, now: float) -> None:
+        """Ask again for what is missing, and send a receiver report, if either is due."""
+        if self._is_closed:
             return
+        if self._offer.has_nack and (wanted := self._owner.nacks(self, now)) is not None:
+            await self._transport.send_nack(*wanted)
+        if now >= self._report_at:
+            await self._report(now)
+
+    async def _report(self, now: float) -> None:
         # RFC 3550 section 6.2: varied by half, so that reports of many sessions don't fall together
         self._report_at = now + REPORT_INTERVAL_S * random.uniform(0.5, 1.5)
         reports = [report for source in self._sources.values() if (report := source.report(now))]

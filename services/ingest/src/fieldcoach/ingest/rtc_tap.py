@@ -9,8 +9,9 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
@@ -20,17 +21,14 @@ from aioice.utils import random_string
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceCandidate, RTCIceGatherer, RTCIceTransport
 from aiortc.rtcdtlstransport import RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters
-from aiortc.rtcrtpparameters import (
-    RTCRtpCodecParameters,
-    RTCRtpDecodingParameters,
-    RTCRtpReceiveParameters,
-)
-from aiortc.rtp import RtcpByePacket, RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket, RtpPacket
+from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket
 
 from .addresses import MediaAddresses
 from .errors import MediaFailed, NoMediaAddress
-from .negotiation import MAX_CANDIDATES, OPUS_CHANNELS, OPUS_RATE, LocalTransport, Offer
-from .rtcp import ReceptionReport
+from .media_path import MediaPath, RtpSink
+from .negotiation import MAX_CANDIDATES, LocalTransport, Offer
+from .rtcp import ReceptionReport, nack_packet
 
 log = logging.getLogger(__name__)
 
@@ -38,24 +36,16 @@ CONNECT_TIMEOUT_S: Final = 30.0
 """libwebrtc gives up on ICE after 30 s (kept so that a phone on a 2G link can make it)."""
 CONSENT_INTERVAL_S: Final = 5.0
 """RFC 7675 section 5.1, varied by a fifth."""
+FIRST_CONSENT_S: Final = 0.5
+"""The first check is early: it tells the round trip, by which repairs are waited for."""
 CONSENT_TRIES: Final = 3
 """Retransmissions of a consent check: with 0.5 s doubling they span 7.5 s, more than any 2G round trip."""
 CONSENT_LOST_S: Final = 120.0
 """aioice gives up after 30 s of round trips over 0.5 s, which a healthy 2G link has. RFC 7675 has 30 s of
 silence; a phone in a cellar comes back later than that."""
 
-
-class RtpSink(Protocol):
-    """Takes what comes over one transport. Called from the receive task; must only compute."""
-
-    def on_rtp(self, ssrc: int, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
-        """A packet of the negotiated payload type; `arrival` in seconds, monotonic."""
-
-    def on_sender_report(self, ssrc: int, ntp_timestamp: int, arrival: float) -> None:
-        """The sender told its clock."""
-
-    def on_transport_lost(self) -> None:
-        """The phone closed DTLS, or its consent has expired."""
+MAX_QUEUED: Final = 64
+"""DTLS datagrams that wait for the receive task; a handshake has about ten."""
 
 
 def host_addresses() -> list[str]:
@@ -69,31 +59,59 @@ class _StunProtocol(StunProtocol):
 
     def __init__(self, receiver: "_IceConnection") -> None:
         super().__init__(receiver)
-        self._count = receiver.count
+        self._ice = receiver
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """Tell media, DTLS and STUN apart by the first byte (RFC 7983). Media are through when it returns."""
+        ice = self._ice
+        assert isinstance(data, bytes)
         try:
-            super().datagram_received(data, addr)
+            if not data:
+                ice.count("empty-datagram")
+            elif 128 <= (first := data[0]) < 192:
+                ice.media_received(data)
+            elif 20 <= first < 64:
+                ice.data_received(data, self.local_candidate.component)
+            elif first < 4:
+                super().datagram_received(data, addr)
+            else:
+                ice.count("unknown-datagram")
         except Exception:
-            self._count("stun-error")
+            ice.count("stun-error")
 
 
 class _IceConnection(Connection):
     """aioice with our sockets and a consent check for slow links."""
 
     def __init__(
-        self, addresses: MediaAddresses, ice_controlling: bool, count: Callable[[str], None]
+        self,
+        addresses: MediaAddresses,
+        ice_controlling: bool,
+        media: MediaPath,
+        count: Callable[[str], None],
     ) -> None:
         super().__init__(ice_controlling=ice_controlling)
         self._addresses = addresses
+        self._media = media
         self.count = count
         self.rtt_s: float | None = None
+        self._round_trips: deque[float] = deque(maxlen=2)
         self._heard = time.monotonic()
 
+    def media_received(self, data: bytes) -> None:
+        """SRTP or SRTCP: straight to the session."""
+        if self._media.take(data):
+            # some senders, FFmpeg's among them, answer no check once media flow; they are answer enough
+            self._heard = time.monotonic()
+
     def data_received(self, data: bytes, component: int) -> None:
-        # some senders, FFmpeg's among them, answer no check once media flow; the media are answer enough
-        self._heard = time.monotonic()
-        super().data_received(data, component)
+        """DTLS, for aiortc's receive task; aioice's queue alone has no bound."""
+        if not 20 <= data[0] < 64:  # what aioice could not read as STUN
+            self.count("stun-malformed")
+        elif self._queue.qsize() >= MAX_QUEUED:
+            self.count("dtls-overflow")
+        else:
+            super().data_received(data, component)
 
     async def gather_candidates(self) -> None:
         if self._local_candidates_start:
@@ -128,8 +146,10 @@ class _IceConnection(Connection):
         """Replaces aioice's: needs two minutes of silence to give up, and measures the round trip."""
         assert self.remote_password is not None
         self._heard = time.monotonic()
+        interval = FIRST_CONSENT_S
         while True:
-            await asyncio.sleep(CONSENT_INTERVAL_S * random.uniform(0.8, 1.2))
+            await asyncio.sleep(interval * random.uniform(0.8, 1.2))
+            interval = CONSENT_INTERVAL_S
             for pair in list(self._nominated.values()):
                 asked = time.monotonic()
                 try:
@@ -143,7 +163,9 @@ class _IceConnection(Connection):
                     self.count("consent-missed")
                     continue
                 self._heard = time.monotonic()
-                self.rtt_s = self._heard - asked
+                # a check that was lost and repeated seems half a second longer than it was
+                self._round_trips.append(self._heard - asked)
+                self.rtt_s = min(self._round_trips)
             if time.monotonic() - self._heard > CONSENT_LOST_S:
                 self.count("consent-lost")
                 self._query_consent_task = None
@@ -214,30 +236,16 @@ class _DtlsTransport(RTCDtlsTransport):
 
 
 class _Tap:
-    """What aiortc's router takes for a receiver. Nothing may be raised into its receive task."""
+    """What aiortc's router takes for a receiver: told when the phone has closed DTLS. Media go elsewhere."""
 
-    def __init__(self, sink: RtpSink, count: Callable[[str], None]) -> None:
+    def __init__(self, sink: RtpSink) -> None:
         self._sink = sink
-        self._count = count
 
-    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
-        try:
-            self._sink.on_rtp(
-                packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload, time.monotonic()
-            )
-        except Exception:
-            self._count("rtp-handler")
-            log.exception("RTP handler failed")
+    async def _handle_rtp_packet(self, packet: object, arrival_time_ms: int) -> None:
+        """Never called: no media datagram enters aiortc's queue."""
 
     async def _handle_rtcp_packet(self, packet: object) -> None:
-        try:
-            if isinstance(packet, RtcpSrPacket):
-                self._sink.on_sender_report(packet.ssrc, packet.sender_info.ntp_timestamp, time.monotonic())
-            elif isinstance(packet, RtcpByePacket):
-                self._count("bye")
-        except Exception:
-            self._count("rtcp-handler")
-            log.exception("RTCP handler failed")
+        """Never called either."""
 
     def _handle_disconnect(self) -> None:
         self._sink.on_transport_lost()
@@ -251,13 +259,14 @@ class MediaTransport:
     ) -> None:
         self._offer = offer
         self._count = count
-        self._connection = _IceConnection(addresses, offer.ice_lite, count)
+        self._media = MediaPath(offer.payload_type, sink, count)
+        self._connection = _IceConnection(addresses, offer.ice_lite, self._media, count)
         self._gatherer = _IceGatherer(self._connection)
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = _DtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
         self._dtls.count = count
         self._dtls._set_role("client" if offer.answer_setup == "active" else "server")
-        self._tap = _Tap(sink, count)
+        self._tap = _Tap(sink)
         self._rtcp_ssrc = random.getrandbits(32)
 
     @property
@@ -293,7 +302,7 @@ class MediaTransport:
         for candidate in offer.candidates:
             await self._ice.addRemoteCandidate(candidate)
         # never signal the end of candidates: a phone behind a NAT is found by its own checks
-        self._dtls._register_rtp_receiver(self._tap, _receive_parameters(offer))
+        self._dtls._register_rtp_receiver(self._tap, RTCRtpReceiveParameters())
         stage = "ice"
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -308,6 +317,7 @@ class MediaTransport:
                 await self._dtls.start(RTCDtlsParameters(fingerprints=list(offer.fingerprints)))
                 if self._dtls.state != "connected":
                     raise MediaFailed(stage)
+                self._media.open(self._dtls._rx_srtp)
         except MediaFailed:
             raise
         except Exception as error:  # also whatever a hostile peer's handshake makes OpenSSL or STUN raise
@@ -340,29 +350,21 @@ class MediaTransport:
             )
             for r in reports
         ]
+        await self._send(bytes(RtcpRrPacket(ssrc=self._rtcp_ssrc, reports=blocks)), "report")
+
+    async def send_nack(self, ssrc: int, sequences: Sequence[int]) -> None:
+        """Ask for packets of `ssrc` again; `sequences` are 16 bit numbers in the order of the stream."""
+        await self._send(nack_packet(self._rtcp_ssrc, ssrc, sequences), "nack")
+
+    async def _send(self, packet: bytes, kind: str) -> None:
         try:
-            await self._dtls._send_rtp(bytes(RtcpRrPacket(ssrc=self._rtcp_ssrc, reports=blocks)))
+            await self._dtls._send_rtp(packet)
         except (ConnectionError, OSError):
-            self._count("report-unsent")
+            self._count(f"{kind}-unsent")
 
     async def close(self) -> None:
         """Tell the phone, and free the sockets."""
+        self._media.close()
         self._dtls._unregister_rtp_receiver(self._tap)
         await self._dtls.stop()
         await self._ice.stop()
-
-
-def _receive_parameters(offer: Offer) -> RTCRtpReceiveParameters:
-    codec = RTCRtpCodecParameters(
-        mimeType="audio/opus",
-        clockRate=OPUS_RATE,
-        channels=OPUS_CHANNELS,
-        payloadType=offer.payload_type,
-    )
-    return RTCRtpReceiveParameters(
-        codecs=[codec],
-        encodings=[
-            RTCRtpDecodingParameters(ssrc=ssrc, payloadType=offer.payload_type) for ssrc in offer.ssrcs[:1]
-        ],
-        muxId=offer.sections[offer.audio].mid,
-    )

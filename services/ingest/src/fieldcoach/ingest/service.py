@@ -388,7 +388,7 @@ class IngestService:
                 try:
                     session.tick(now)
                     for peer in session.peers:
-                        await peer.report(now)
+                        await peer.upkeep(now)
                     if session.is_gone(now):
                         await self._forget(session)
                 except Exception:  # one session's fault must not stop the clock of the others

@@ -6,7 +6,7 @@ packet → `AudioStream` → `Timeline` → `Delivery` → (service) → bus.
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
@@ -113,6 +113,7 @@ class Session:
         for old in [old for old in self._peers if old is not current]:
             self._retire(old)
         self._peers.append(peer)
+        self.profile = replace(self.profile, nack=peer.has_nack)
         self.life.offered(now)
         self.outbox.append(
             MediaProfile(
@@ -144,28 +145,40 @@ class Session:
         self.life.offered(now)
         self._collect(now)
 
-    def on_packet(self, peer: Peer, ssrc: int, packet: AudioPacket) -> None:
-        """An RTP packet of any of the connections."""
+    def on_packet(self, peer: Peer, ssrc: int, packet: AudioPacket) -> bool:
+        """An RTP packet of any of the connections; says whether it came because it was asked for."""
         now = packet.arrival
         if self.life.has_ended:
             self._telemetry.packets.add("after-end")
-            return
+            return False
         if peer not in self._peers:
             self._telemetry.packets.add("old-connection")
-            return
+            return False
         self.life.heard(now)
         if self.life.state == "paused":
             self._telemetry.packets.add("paused")
-            return
+            return False
         if self._stream is None or self._source != (peer, ssrc):
             self._switch(peer, ssrc, now)
         assert self._stream is not None
-        self._stream.push(packet)
+        is_repaired = self._stream.push(packet)
         self._collect(now)
+        return is_repaired
+
+    def nacks(self, peer: Peer, now: float) -> tuple[int, list[int]] | None:
+        """What to ask that connection for again: the SSRC, and 16 bit sequence numbers in order."""
+        if self._stream is None or self._source is None or self._source[0] is not peer:
+            return None
+        sequences = self._stream.nacks(now, peer.rtt_s)
+        if not sequences:
+            return None
+        self._telemetry.asked.add("nack", len(sequences))
+        return self._source[1], sequences
 
     def _switch(self, peer: Peer, ssrc: int, now: float) -> None:
         self._close_stream(now)
-        self._stream = AudioStream(self._timeline, self._telemetry.packets.add, self._break_reason)
+        count = self._telemetry.packets.add
+        self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
         self._break_reason = "reconnected"
         self._stopped = None

@@ -30,6 +30,7 @@ class IngestTelemetry:
     def __init__(self) -> None:
         self.packets = Counters("ingest_packets", "outcome", "RTP packets by what became of them")
         self.audio_ms = Counters("ingest_audio_ms", "flag", "Milliseconds of the timelines by flag")
+        self.asked = Counters("ingest_asked_again", "by", "Lost packets that were asked for again")
         self.offers = Counters("ingest_offers", "outcome", "SDP offers by answer or problem type")
         self.transports = Counters("ingest_transports", "event", "What went wrong or ended on transports")
         self.claims = Counters("ingest_claims", "outcome", "Claims of asr workers")
