@@ -18,6 +18,11 @@ import { WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
 import { troubleOf } from "./trouble";
 
+/** Chrome's Network Information API; other browsers have `online` and `offline` only. */
+function networkInformation(): (EventTarget & { type?: string }) | undefined {
+  return (navigator as { connection?: EventTarget & { type?: string } }).connection;
+}
+
 /** Often enough for a graph of the link, rare beside the audio (0.1 kbps). */
 const STATS_INTERVAL_MS = 10_000;
 
@@ -67,7 +72,9 @@ export class LiveVisit {
   /** Open the events, and keep the visit for a reload. */
   open(): void {
     saveVisit(this.saved);
-    addEventListener("online", this.wake);
+    addEventListener("online", this.online);
+    addEventListener("offline", this.offline);
+    networkInformation()?.addEventListener("change", this.networkChanged);
     document.addEventListener("visibilitychange", this.wake);
     this.stream.start();
     this.reportStats();
@@ -164,7 +171,9 @@ export class LiveVisit {
     this.cancelCue?.();
     this.cancelStats?.();
     this.cancelSummary?.();
-    removeEventListener("online", this.wake);
+    removeEventListener("online", this.online);
+    removeEventListener("offline", this.offline);
+    networkInformation()?.removeEventListener("change", this.networkChanged);
     document.removeEventListener("visibilitychange", this.wake);
     forgetVisit();
   }
@@ -189,6 +198,29 @@ export class LiveVisit {
     if (document.visibilityState === "hidden") return;
     this.stream.wake();
     this.media.wake();
+  };
+
+  private wasOffline = false;
+
+  private readonly offline = (): void => {
+    this.wasOffline = true;
+  };
+
+  private readonly online = (): void => {
+    // A browser says `online` after `offline` only; a page that was loaded without a network has heard neither.
+    if (this.wasOffline) this.media.networkChanged();
+    this.wasOffline = false;
+    this.wake();
+  };
+
+  private networkType = networkInformation()?.type;
+
+  private readonly networkChanged = (): void => {
+    // It changes with every estimate of the bandwidth as well; only another kind of network is another path.
+    const type = networkInformation()?.type;
+    if (type === this.networkType) return;
+    this.networkType = type;
+    if (type !== "none") this.media.networkChanged();
   };
 
   private receive(event: ServerEvent): void {

@@ -15,10 +15,12 @@ import {
 const REQUEST_TIMEOUT_MS = 15_000;
 
 interface Call {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   token?: string;
   body?: string;
   contentType?: string;
+  ifMatch?: string;
+  timeoutMs?: number;
 }
 
 /** @throws RequestError when there is no answer, or one of 400 and above. */
@@ -26,6 +28,7 @@ export async function request(url: string, call: Call): Promise<Response> {
   const headers: Record<string, string> = {};
   if (call.token) headers.Authorization = `Bearer ${call.token}`;
   if (call.contentType) headers["Content-Type"] = call.contentType;
+  if (call.ifMatch) headers["If-Match"] = call.ifMatch;
   let response: Response;
   try {
     response = await fetch(url, {
@@ -34,7 +37,7 @@ export async function request(url: string, call: Call): Promise<Response> {
       ...(call.body === undefined ? {} : { body: call.body }),
       cache: "no-store",
       credentials: "omit",
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      signal: AbortSignal.timeout(call.timeoutMs ?? REQUEST_TIMEOUT_MS),
     });
   } catch {
     throw new RequestError(offline());

@@ -8,19 +8,23 @@ import { Backoff } from "./backoff";
 import type { Clock } from "./clock";
 import { RequestError } from "./problem";
 import type { LinkStats } from "./protocol";
+import { Recovery, SilenceWatch } from "./recovery";
 import type { WhipOptions, WhipPublisher } from "./whip";
 
 /** `blocked`: the gateway answers but the sound does not get through. */
 export type MediaLinkState = "off" | "connecting" | "connected" | "lost" | "blocked";
 
-/** `disconnected` heals by itself after a short hole in the radio; past this a new connection is quicker. */
-const DISCONNECTED_MS = 4_000;
+/** How often the reports of the far side are looked for. */
+const PULSE_MS = 500;
 
 /** From the answer to the first contact. ICE and DTLS take 4 round trips: 6 s on the slowest link that works. */
 const CONNECT_MS = 10_000;
 
 /** The part of WhipPublisher that is used. */
-export type Publisher = Pick<WhipPublisher, "publish" | "setMaxBitrate" | "stats" | "close" | "release">;
+export type Publisher = Pick<
+  WhipPublisher,
+  "publish" | "setMaxBitrate" | "restartIce" | "pulse" | "stats" | "close" | "release"
+>;
 
 export interface MediaOptions {
   createPublisher: (wiring: Pick<WhipOptions, "track" | "maxBitrate" | "onConnection">) => Publisher;
@@ -39,12 +43,22 @@ export class MediaLink {
   private readonly backoff: Backoff;
   private cancelTimer: (() => void) | null = null;
   private retryPending = false;
+  private readonly recovery: Recovery;
+  private cancelPulse: (() => void) | null = null;
 
   constructor(
     private readonly options: MediaOptions,
     private maxBitrate: number,
   ) {
     this.backoff = new Backoff(options.random);
+    this.recovery = new Recovery({
+      clock: options.clock,
+      random: options.random,
+      restartIce: async () => this.publisher?.restartIce() ?? "refused",
+      replace: () => this.schedule(),
+      onLost: () => this.setState("lost"),
+      onRecovered: () => this.setState("connected"),
+    });
   }
 
   /** Send this track from now on, in place of any other. */
@@ -70,11 +84,18 @@ export class MediaLink {
     this.stop();
   }
 
-  /** The network is back: try at once. */
+  /** The page or the network is back: try at once what waits for its time. */
   wake(): void {
+    if (this.recovery.isActive) this.recovery.networkChanged();
     if (!this.retryPending) return;
     this.backoff.reset();
     this.schedule();
+  }
+
+  /** The phone has another network: what works may be about to stop. */
+  networkChanged(): void {
+    if (this.state === "connected") this.recovery.networkChanged();
+    else this.wake();
   }
 
   setMaxBitrate(bitsPerSecond: number): void {
@@ -100,6 +121,9 @@ export class MediaLink {
   }
 
   private discard(): void {
+    this.recovery.stop();
+    this.cancelPulse?.();
+    this.cancelPulse = null;
     this.publisher?.close();
     this.publisher = null;
   }
@@ -156,13 +180,27 @@ export class MediaLink {
       this.cancel();
       this.backoff.reset();
       this.everConnected = true;
-      this.setState("connected");
+      if (this.recovery.isActive) this.recovery.alive();
+      else this.setState("connected");
+      if (!this.cancelPulse && this.publisher) this.watch(this.publisher, new SilenceWatch());
     } else if (state === "failed") {
+      this.recovery.stop();
       this.setState(this.everConnected ? "lost" : "blocked");
       this.schedule();
     } else if (state === "disconnected") {
-      this.setState("lost");
-      this.schedule(DISCONNECTED_MS);
+      this.recovery.lost();
     }
+  }
+
+  private watch(publisher: Publisher, silence: SilenceWatch): void {
+    const { clock } = this.options;
+    this.cancelPulse = clock.after(PULSE_MS, async () => {
+      const pulse = await publisher.pulse().catch(() => null);
+      if (publisher !== this.publisher) return;
+      const verdict = pulse ? silence.observe(clock.now(), pulse) : "unsure";
+      if (verdict === "alive") this.recovery.alive();
+      if (verdict === "silent" && this.state === "connected") this.recovery.lost();
+      this.watch(publisher, silence);
+    });
   }
 }

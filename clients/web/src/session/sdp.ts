@@ -38,3 +38,32 @@ export function declareMonoSpeech(sdp: string): string {
 function joined(parameters: Map<string, string>): string {
   return [...parameters].map(([name, value]) => (value ? `${name}=${value}` : name)).join(";");
 }
+
+const lines = (sdp: string, ...prefixes: string[]): string[] =>
+  sdp.split(/\r?\n/).filter((line) => prefixes.some((prefix) => line.startsWith(prefix)));
+
+/** What a new local description says about ICE, as RFC 8840 has it: credentials, and the candidates known so far. */
+export function iceFragment(sdp: string): string {
+  const media = sdp.slice(sdp.indexOf("m=audio"));
+  const picked = [
+    ...lines(sdp, "a=group:BUNDLE"),
+    ...lines(media, "m=audio").slice(0, 1),
+    ...lines(media, "a=mid:").slice(0, 1),
+    ...lines(sdp, "a=ice-ufrag:").slice(0, 1),
+    ...lines(sdp, "a=ice-pwd:").slice(0, 1),
+    ...lines(media, "a=candidate:", "a=end-of-candidates"),
+  ];
+  return `${picked.join("\r\n")}\r\n`;
+}
+
+/** The answer with the ICE credentials and candidates of a fragment in place of its own. */
+export function withIceOf(fragment: string, answer: string): string {
+  const kept = answer
+    .split(/\r?\n/)
+    .filter((line) => line && !/^a=(candidate:|end-of-candidates)/.test(line));
+  const replaced = kept.map((line) => {
+    const name = /^a=ice-(?:ufrag|pwd):/.exec(line)?.[0];
+    return (name && lines(fragment, name)[0]) || line;
+  });
+  return `${[...replaced, ...lines(fragment, "a=candidate:", "a=end-of-candidates")].join("\r\n")}\r\n`;
+}

@@ -5,11 +5,16 @@
  */
 
 import { request } from "./api";
+import { RequestError } from "./problem";
 import type { LinkStats } from "./protocol";
-import { declareMonoSpeech } from "./sdp";
+import type { Pulse, RestartOutcome } from "./recovery";
+import { declareMonoSpeech, iceFragment, withIceOf } from "./sdp";
 
 /** Host candidates are there in milliseconds; a relay that has not answered by then would hold up the visit. */
 const GATHERING_MS = 2_000;
+
+/** A request over a network that has just gone hangs; the next one over the new network must not wait for it. */
+const RESTART_TIMEOUT_MS = 8_000;
 
 /** Below this libopus refuses, and speech is not understood anyway. */
 const OPUS_MIN_BITRATE = 6_000;
@@ -27,6 +32,7 @@ export class WhipPublisher {
   private readonly connection: RTCPeerConnection;
   private readonly sender: RTCRtpSender;
   private resource: string | null = null;
+  private answer = "";
 
   constructor(private readonly options: WhipOptions) {
     this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
@@ -55,7 +61,52 @@ export class WhipPublisher {
     const answer = await response.text();
     if (this.connection.signalingState === "closed") return;
     await this.connection.setRemoteDescription({ type: "answer", sdp: answer });
+    this.answer = answer;
     await this.setMaxBitrate(this.options.maxBitrate);
+  }
+
+  /**
+   * ICE restart (RFC 9725, 4.3.3): new credentials over the same DTLS, so that the stream goes on.
+   *
+   * While there is no answer the offer stands, and the next call sends the same one again: a server that has
+   * taken it already gives the same answer.
+   */
+  async restartIce(): Promise<RestartOutcome> {
+    const { connection, resource } = this;
+    if (resource === null || !this.answer) return "refused";
+    try {
+      if (connection.signalingState === "stable") {
+        connection.restartIce();
+        await connection.setLocalDescription(await connection.createOffer());
+      }
+      const response = await request(resource, {
+        method: "PATCH",
+        token: this.options.token(),
+        contentType: "application/trickle-ice-sdpfrag",
+        ifMatch: "*",
+        body: iceFragment(connection.localDescription?.sdp ?? ""),
+        timeoutMs: RESTART_TIMEOUT_MS,
+      });
+      const answer = withIceOf(await response.text(), this.answer);
+      if (connection.signalingState !== "have-local-offer") return "answered";
+      await connection.setRemoteDescription({ type: "answer", sdp: answer });
+      this.answer = answer;
+      return "answered";
+    } catch (error) {
+      return error instanceof RequestError && error.retryable ? "unreachable" : "refused";
+    }
+  }
+
+  /** Whether the far side reports on what is sent. */
+  async pulse(): Promise<Pulse> {
+    const pulse: Pulse = { sent: 0, report: null };
+    (await this.sender.getStats()).forEach((entry: Record<string, unknown>) => {
+      if (entry.type === "outbound-rtp" && typeof entry.packetsSent === "number")
+        pulse.sent = entry.packetsSent;
+      if (entry.type === "remote-inbound-rtp" && typeof entry.timestamp === "number")
+        pulse.report = entry.timestamp;
+    });
+    return pulse;
   }
 
   /** Bits per second of Opus; takes effect with the next packet. */

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { MediaLink, type MediaLinkState, type Publisher } from "../../src/session/media";
 import { offline, problemOf, RequestError } from "../../src/session/problem";
+import type { Pulse, RestartOutcome } from "../../src/session/recovery";
 import { VirtualClock } from "./virtual_clock";
 
 class FakePublisher implements Publisher {
@@ -21,6 +22,19 @@ class FakePublisher implements Publisher {
   async setMaxBitrate(bitsPerSecond: number): Promise<void> {
     this.bitrates.push(bitsPerSecond);
     if (this.closed) throw new Error("closed");
+  }
+
+  restarts = 0;
+  outcome: RestartOutcome = "answered";
+  beat: Pulse = { sent: 0, report: null };
+
+  async restartIce(): Promise<RestartOutcome> {
+    this.restarts += 1;
+    return this.outcome;
+  }
+
+  async pulse(): Promise<Pulse> {
+    return this.beat;
   }
 
   async stats() {
@@ -120,22 +134,49 @@ describe("a lost connection", () => {
     expect(states.at(-1)).toBe("connected");
   });
 
-  it("that is only disconnected gets time to heal", async () => {
+  it("that is disconnected restarts ICE, and is replaced when nothing follows", async () => {
     await connected();
     publisher().become("disconnected");
-    await clock.pass(3_999);
+    expect(states.at(-1)).toBe("lost");
+    await clock.pass(1_000);
     publisher().become("connected");
+    expect(states.at(-1)).toBe("connected");
     await clock.pass(60_000);
-    expect(publishers).toHaveLength(1);
+    expect(publishers.map((each) => each.restarts)).toEqual([1]);
     publisher().become("disconnected");
-    await clock.pass(4_000);
+    await clock.pass(5_000);
     expect(publishers).toHaveLength(2);
+    expect(publishers[0]?.restarts).toBe(2);
   });
 
-  it("does not wait when the network is back", async () => {
+  it("that is silent restarts ICE, and is back with the next report", async () => {
+    await connected();
+    publisher().beat = { sent: 10, report: 1 };
+    await clock.pass(500);
+    publisher().beat = { sent: 60, report: 1 };
+    await clock.pass(3_000);
+    expect(publisher().restarts).toBe(1);
+    expect(states.at(-1)).toBe("lost");
+    publisher().beat = { sent: 90, report: 2 };
+    await clock.pass(500);
+    expect(states.at(-1)).toBe("connected");
+    expect(publishers).toHaveLength(1);
+  });
+
+  it("restarts ICE in another network, and does not wait when the network is back", async () => {
     await connected();
     link.wake();
-    publisher().become("disconnected");
+    await clock.pass(0);
+    expect(publisher().restarts).toBe(0);
+    publisher().outcome = "unreachable";
+    link.networkChanged();
+    await clock.pass(300);
+    expect(publisher().restarts).toBe(2);
+    publisher().outcome = "answered";
+    link.networkChanged();
+    await clock.pass(0);
+    expect(publisher().restarts).toBe(3);
+    publisher().become("failed");
     link.wake();
     await clock.pass(0);
     expect(publishers).toHaveLength(2);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { declareMonoSpeech } from "../../src/session/sdp";
+import { declareMonoSpeech, iceFragment, withIceOf } from "../../src/session/sdp";
 
 const offer = (...lines: string[]) =>
   ["v=0", "m=audio 9 UDP/TLS/RTP/SAVPF 111", ...lines, "a=sendonly", ""].join("\r\n");
@@ -25,4 +25,34 @@ it("makes the line where there is none, and keeps a parameter without a value", 
 it("leaves an offer without Opus alone", () => {
   const sdp = offer("a=rtpmap:0 PCMU/8000");
   expect(declareMonoSpeech(sdp)).toBe(sdp);
+});
+
+it("takes the new credentials from an offer, and puts the server's into the last answer", () => {
+  const local = offer(
+    "a=mid:0",
+    "a=ice-ufrag:abcd",
+    "a=ice-pwd:secret",
+    "a=candidate:1 1 udp 1 192.0.2.1 9 typ host",
+  );
+  expect(iceFragment(`a=group:BUNDLE 0\r\n${local}`).split("\r\n")).toEqual([
+    "a=group:BUNDLE 0",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+    "a=mid:0",
+    "a=ice-ufrag:abcd",
+    "a=ice-pwd:secret",
+    "a=candidate:1 1 udp 1 192.0.2.1 9 typ host",
+    "",
+  ]);
+  const answer = offer(
+    "a=ice-ufrag:old",
+    "a=ice-pwd:old",
+    "a=candidate:1 1 udp 1 192.0.2.2 9 typ host",
+    "a=x",
+  );
+  const fragment = "a=ice-ufrag:new\r\na=ice-pwd:newer\r\na=candidate:2 1 udp 1 192.0.2.3 9 typ host\r\n";
+  const renewed = withIceOf(fragment, answer);
+  expect(renewed).toContain("a=ice-ufrag:new\r\na=ice-pwd:newer\r\na=x\r\n");
+  expect(renewed).not.toContain("192.0.2.2");
+  expect(renewed).toContain("192.0.2.3");
+  expect(withIceOf("", answer)).toContain("a=ice-ufrag:old");
 });
