@@ -8,7 +8,7 @@ import pylibsrtp
 import pytest
 from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSenderInfo, RtcpSrPacket
 
-from fieldcoach.ingest.media_path import MediaPath
+from fieldcoach.ingest.media_path import MAX_EARLY, MediaPath
 from fieldcoach.ingest.rtp import MalformedRtp, RtpPacket, parse_rtp
 
 KEY = bytes(range(30))
@@ -62,14 +62,16 @@ def test_media_reach_the_session_within_the_call() -> None:
     assert scene.counts == {"bye": 1}
 
 
-def test_without_a_key_nothing_is_taken() -> None:
+def test_what_comes_before_the_key_waits_for_it_within_bounds() -> None:
     scene = Scene()
-    datagram = scene.phone.protect(rtp())
-    assert not scene.path.take(datagram)
-    assert scene.open().path.take(datagram)
-    scene.path.close()
-    assert not scene.path.take(datagram)
+    for number in range(MAX_EARLY + 2):
+        assert not scene.path.take(scene.phone.protect(rtp(number)))
     assert scene.counts == {"media-without-key": 2}
+    scene.open()
+    assert [packet[1] for packet in scene.seen] == list(range(2, MAX_EARLY + 2))
+    scene.path.close()
+    assert not scene.path.take(scene.phone.protect(rtp(100)))
+    assert len(scene.seen) == MAX_EARLY
 
 
 def test_only_the_phones_key_proves_the_phone() -> None:

@@ -6,6 +6,7 @@ phone, so none gets out; what was wrong is counted by its kind.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _RTCP: Final = range(192, 224)
 """RFC 5761 section 4: the second byte of a datagram that is RTCP and not RTP."""
+MAX_EARLY: Final = 64
+"""Datagrams kept until there are keys: more than a second of 20 ms packets; anybody can send them."""
 _SRTP_FAULTS: Final = {
     "authentication failure": "srtp-forged",
     "replay check failed (bad index)": "srtp-replay",
@@ -50,29 +53,40 @@ class Unprotect(Protocol):
 
 
 class MediaPath:
-    """Of one transport. Closed until DTLS has made the keys."""
+    """Of one transport. What comes before DTLS has made the keys waits for them."""
 
     def __init__(self, payload_type: int, sink: RtpSink, count: Callable[[str], None]) -> None:
         self._payload_type = payload_type
         self._sink = sink
         self._count = count
         self._srtp: Unprotect | None = None
+        self._early: deque[tuple[bytes, float]] = deque()
 
     def open(self, srtp: Unprotect) -> None:
-        """Media are taken from now on."""
+        """Media are taken from now on, beginning with those that came early."""
         self._srtp = srtp
+        early, self._early = self._early, deque()
+        for data, arrival in early:
+            self._take(srtp, data, arrival)
 
     def close(self) -> None:
         """Nothing is taken any more."""
         self._srtp = None
+        self._early.clear()
 
     def take(self, data: bytes) -> bool:
         """One datagram; says whether it came from the phone, which only its key can prove."""
-        srtp = self._srtp
-        if srtp is None:
-            self._count("media-without-key")
-            return False
         arrival = time.monotonic()
+        if self._srtp is None:
+            # a phone whose side of the handshake is through speaks at once, before we have read its end
+            self._early.append((data, arrival))
+            if len(self._early) > MAX_EARLY:
+                self._early.popleft()
+                self._count("media-without-key")
+            return False
+        return self._take(self._srtp, data, arrival)
+
+    def _take(self, srtp: Unprotect, data: bytes, arrival: float) -> bool:
         is_rtcp = len(data) > 1 and data[1] in _RTCP
         try:
             plain = srtp.unprotect_rtcp(data) if is_rtcp else srtp.unprotect(data)
