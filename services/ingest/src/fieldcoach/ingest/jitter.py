@@ -9,9 +9,8 @@ Positions are RTP timestamps at 48 kHz, extended to never wrap; times are second
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from fieldcoach.common.opus import (
     MAX_PACKET_MS,
@@ -66,8 +65,7 @@ class FrameKind(Enum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class AudioPacket:
+class AudioPacket(NamedTuple):
     """One RTP packet: 16 bit sequence number, 32 bit timestamp, Opus payload, when it came."""
 
     sequence: int
@@ -76,8 +74,7 @@ class AudioPacket:
     arrival: float
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One step of the output.
 
     `payload` is the packet to decode; for FEC the packet after the lost one; else empty. A RESTART has no
@@ -93,8 +90,7 @@ class Frame:
     """A packet that came because it was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     sequence: int
     timestamp: int
     duration: int
@@ -189,7 +185,7 @@ class JitterBuffer:
         elif self._nack is not None and self._nack.arrived(held.sequence, packet.arrival):
             self._count("repaired")
             self.repaired += 1
-            held = replace(held, is_repaired=True)
+            held = held._replace(is_repaired=True)
         else:
             self._count("reordered")
         self._admit(held)

@@ -119,6 +119,11 @@ class SessionLife:
             self._has_transport and self.state == "suspended" and now - self._heard >= self._timing.free_after
         )
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether `drain` has something."""
+        return bool(self._changes)
+
     def drain(self) -> list[Change]:
         """The changes since the last call."""
         changes, self._changes = self._changes, []

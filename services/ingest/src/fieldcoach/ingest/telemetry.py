@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Final
 
 from opentelemetry import metrics
@@ -22,6 +23,13 @@ _FLAG_NAMES: Final[Mapping[Flag, str]] = {
     Flag.DTX: "dtx",
     Flag.GAP: "gap",
 }
+
+
+@cache
+def _flag_name(flags: Flag) -> str:
+    """The last of the names that apply; kept, since to ask an enum six times costs 10 µs."""
+    names = [name for flag, name in _FLAG_NAMES.items() if flags & flag]
+    return names[-1] if names else "ok"
 
 
 class IngestTelemetry:
@@ -53,11 +61,7 @@ class IngestTelemetry:
 
     def chunk(self, chunk: Chunk) -> None:
         """Count a chunk's time under its flag."""
-        name = "ok"
-        for flag, label in _FLAG_NAMES.items():
-            if chunk.flags & flag:
-                name = label
-        self.audio_ms.add(name, chunk.n_samples // 16)
+        self.audio_ms.add(_flag_name(chunk.flags), chunk.n_samples // 16)
 
     def trace_uplink(
         self, final: FinalTranscript, headers: Headers, uplink: Uplink | None, wall_offset_s: float

@@ -6,7 +6,7 @@ the wall clock, and the hole before it is a gap of its true length.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from fieldcoach.common.audio import CHUNK_SAMPLES, SAMPLE_RATE, Flag
 
@@ -23,8 +23,7 @@ MIN_GAP: Final = 3 * SAMPLE_RATE // 10
 _ZEROS: Final = bytes(2 * CHUNK_SAMPLES)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """One stretch of the timeline, ready to be numbered.
 
     `arrivals` gives for each packet in it the sample after its last, and when it came (seconds).
@@ -145,6 +144,11 @@ class Timeline:
     def next_due(self) -> float | None:
         """When `poll` has something to do."""
         return self._pending_since + MAX_PENDING_S if self._pcm else None
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `drain` or `drain_holes` has something."""
+        return bool(self._ready or self._holes)
 
     def cut(self) -> None:
         """Make a chunk of what is pending."""
