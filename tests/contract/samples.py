@@ -127,8 +127,9 @@ MESSAGES: list[m.Message] = [
     ),
     m.SessionState(session=S, n=2, state="suspended", reason="no-media", degraded="no-asr", sample=16_000),
     m.MediaProfile(
-        session=S, n=3, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True
+        session=S, n=3, command=7, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True
     ),
+    m.ProfileApplied(session=S, n=4, command=7, rung="L2"),
     m.Gap(session=S, n=4, first_sample=10, n_samples=4_800, reason="lost"),
     m.CueAcknowledged(session=S, n=5, id=C, action="shown", at=1e12),
     m.SessionEnding(session=S, n=6, reason="user"),

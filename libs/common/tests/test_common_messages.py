@@ -35,7 +35,15 @@ def gap(n: int) -> Gap:
 
 def test_an_event_survives_the_bus() -> None:
     event = MediaProfile(
-        session=SESSION, n=4, rung="L1", max_bitrate=16_000, ptime_ms=40, fec=True, dtx=True, nack=False
+        session=SESSION,
+        n=4,
+        command=1,
+        rung="L1",
+        max_bitrate=16_000,
+        ptime_ms=40,
+        fec=True,
+        dtx=True,
+        nack=False,
     )
     assert decode_event(event.encode()) == event
     assert message_id(event) == f"{SESSION}:0:i4"

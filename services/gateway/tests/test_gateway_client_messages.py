@@ -2,7 +2,15 @@
 
 import pytest
 
-from fieldcoach.gateway.client_messages import Acknowledge, End, Pause, Ping, Stats, parse_client_message
+from fieldcoach.gateway.client_messages import (
+    Acknowledge,
+    Applied,
+    End,
+    Pause,
+    Ping,
+    Stats,
+    parse_client_message,
+)
 from fieldcoach.gateway.errors import BadMessage
 
 CUE = "c" * 26
@@ -15,6 +23,9 @@ def test_good_messages() -> None:
         type="ack", cue_id=CUE, action="shown"
     )
     assert parse_client_message('{"type":"ping","t":1.5}') == Ping(type="ping", t=1.5)
+    assert parse_client_message('{"type":"applied","command":2,"rung":"L3"}') == Applied(
+        type="applied", command=2, rung="L3"
+    )
     assert parse_client_message('{"type":"stats","rtt_ms":30}') == Stats(type="stats", rtt_ms=30)
 
 
@@ -34,6 +45,8 @@ def test_good_messages() -> None:
         ('{"type":"ack"}', "invalid", "cue_id"),
         ('{"type":"ack","cue_id":"*","action":"shown"}', "invalid", "cue_id"),
         (f'{{"type":"ack","cue_id":"{CUE}","action":"eaten"}}', "invalid", "action"),
+        ('{"type":"applied","command":0,"rung":"L3"}', "invalid", "command"),
+        ('{"type":"applied","command":1,"rung":"L6"}', "invalid", "rung"),
         ('{"type":"stats","rtt_ms":-1}', "invalid", "rtt_ms"),
         ('{"type":"stats","rtt_ms":NaN}', "invalid", "rtt_ms"),
         ('{"type":"ping","t":Infinity}', "invalid", "t"),

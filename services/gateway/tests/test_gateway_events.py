@@ -9,7 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fieldcoach.common.messages import CueAcknowledged, EventMessage, Problem, SignalReply
+from fieldcoach.common.messages import (
+    CueAcknowledged,
+    EventMessage,
+    Problem,
+    ProfileApplied,
+    SignalReply,
+)
 from fieldcoach.gateway.client_messages import MAX_BAD
 from fieldcoach.gateway.send_queue import MAX_EVENTS
 
@@ -222,6 +228,17 @@ async def test_acknowledgements_reach_the_coach(rig: Rig) -> None:
     assert [(ack.id, ack.action) for ack in acks] == [(sample.id, "shown"), (sample.id, "dismissed")]
     assert acks[1].at > 1e12, "a time that can't be true is replaced by that of the receipt"
     assert rig.service.gateway.telemetry.client_media["packets_sent"] == 14
+
+
+async def test_what_the_phone_has_applied_reaches_the_ingest(rig: Rig) -> None:
+    session = await rig.begin()
+    async with connected(rig, session) as client:
+        await client.say(type="applied", command=2, rung="L3")
+        await client.say(type="ping")
+        await client.event("pong")
+    await rig.until(lambda: any(isinstance(event, ProfileApplied) for event in rig.ingest.control))
+    told = next(event for event in rig.ingest.control if isinstance(event, ProfileApplied))
+    assert (told.session, told.command, told.rung) == (session["session_id"], 2, "L3")
 
 
 async def test_the_connection_ends_after_the_summary(rig: Rig) -> None:

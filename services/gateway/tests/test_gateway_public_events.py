@@ -6,6 +6,7 @@ from fieldcoach.common.messages import (
     Checklist,
     Gap,
     MediaProfile,
+    ProfileApplied,
     SessionCreated,
     StageStatus,
     TranscriptComplete,
@@ -86,10 +87,19 @@ def test_state_and_creation() -> None:
 
 def test_profile_gap_checklist_metrics() -> None:
     profile = MediaProfile(
-        session=SESSION, n=1, rung="L1", max_bitrate=16_000, ptime_ms=40, fec=True, dtx=True, nack=False
+        session=SESSION,
+        n=1,
+        command=3,
+        rung="L1",
+        max_bitrate=16_000,
+        ptime_ms=40,
+        fec=True,
+        dtx=True,
+        nack=False,
     )
     assert public_event(profile, 0) == COMMON | {
         "type": "profile",
+        "command": 3,
         "rung": "L1",
         "max_bitrate": 16_000,
         "ptime_ms": 40,
@@ -129,5 +139,6 @@ def test_a_summary_orders_objections_by_time() -> None:
 def test_what_is_not_public_stays_inside() -> None:
     complete = TranscriptComplete(session=SESSION, n=1, epoch=1, end_sample=0)
     assert not is_public(complete)
+    assert not is_public(ProfileApplied(session=SESSION, n=1, command=1, rung="L1"))
     with pytest.raises(ValueError, match="not public"):
         public_event(complete, 0)

@@ -15,6 +15,8 @@ MAX_EVENT_BYTES = 16 * 1024
 MAX_SDP_BYTES = 64 * 1024
 
 SessionId = Annotated[str, Field(pattern=r"^[a-z0-9]{26}$")]
+Rung = Literal["L0", "L1", "L2", "L3", "L4", "L5"]
+"""Of the ladder, from the top; L5 stands for no connection."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,8})?$")]
 
 
@@ -374,17 +376,31 @@ class SessionState(Message):
 
 
 class MediaProfile(Message):
-    """ingest: what the phone is asked to send."""
+    """ingest: what the phone is asked to send.
+
+    `command` rises with each change; one that was not acknowledged is told again with the same number.
+    """
 
     kind: Literal["profile"] = "profile"
     session: SessionId
     n: int
-    rung: Literal["L0", "L1", "L2", "L3", "L4", "L5"]
+    command: int = Field(ge=1)
+    rung: Rung
     max_bitrate: int
     ptime_ms: int
     fec: bool
     dtx: bool
     nack: bool
+
+
+class ProfileApplied(Message):
+    """gateway: the phone sends by this command of a `MediaProfile` from now on."""
+
+    kind: Literal["profile.applied"] = "profile.applied"
+    session: SessionId
+    n: int
+    command: int
+    rung: Rung
 
 
 class Gap(Message):
@@ -429,7 +445,14 @@ class TranscriptComplete(Message):
 
 
 ControlMessage = Annotated[
-    SessionCreated | SessionState | MediaProfile | Gap | CueAcknowledged | SessionEnding | TranscriptComplete,
+    SessionCreated
+    | SessionState
+    | MediaProfile
+    | ProfileApplied
+    | Gap
+    | CueAcknowledged
+    | SessionEnding
+    | TranscriptComplete,
     Field(discriminator="kind"),
 ]
 
@@ -442,6 +465,7 @@ EventMessage = Annotated[
     | SessionCreated
     | SessionState
     | MediaProfile
+    | ProfileApplied
     | Gap
     | CueAcknowledged
     | SessionEnding
@@ -465,6 +489,7 @@ WRITERS: dict[str, str] = {
     "created": "g",
     "cue.ack": "g",
     "ending": "g",
+    "profile.applied": "g",
 }
 """Who numbers an event: numbers rise per session and writer, so a reader's position is one number each."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from fieldcoach.common.messages import Problem, SessionId
+from fieldcoach.common.messages import Problem, Rung, SessionId
 
 from .errors import BadMessage
 from .problems import problem
@@ -47,6 +47,14 @@ class End(_ClientMessage):
     type: Literal["end"]
 
 
+class Applied(_ClientMessage):
+    """Sound is sent by this command of a `profile` event from now on."""
+
+    type: Literal["applied"]
+    command: int = Field(ge=1, le=COUNTER_MAX)
+    rung: Rung
+
+
 class Stats(_ClientMessage):
     """The sender's own view of its media; counters since the start of the connection."""
 
@@ -54,6 +62,7 @@ class Stats(_ClientMessage):
     rtt_ms: float | None = Field(default=None, ge=0, le=60_000)
     packets_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
     bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
+    header_bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
     retransmitted: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
 
 
@@ -64,10 +73,10 @@ class Ping(_ClientMessage):
     t: int | float | Annotated[str, Field(max_length=64)] | None = None
 
 
-ClientMessage = Acknowledge | Pause | Resume | End | Stats | Ping
+ClientMessage = Acknowledge | Applied | Pause | Resume | End | Stats | Ping
 
 _ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
-_TYPES: Final = "ack, pause, resume, end, stats, ping"
+_TYPES: Final = "ack, applied, pause, resume, end, stats, ping"
 
 
 def parse_client_message(text: str | None) -> ClientMessage:

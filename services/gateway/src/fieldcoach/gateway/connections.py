@@ -17,7 +17,18 @@ from fieldcoach.common.position import Position
 from fieldcoach.common.telemetry import Headers
 
 from .channel import CloseCode, Closing, EventChannel, Outgoing, Renewal
-from .client_messages import MAX_BAD, Acknowledge, End, Pause, Ping, Resume, Stats, parse_client_message
+from .client_messages import (
+    MAX_BAD,
+    Acknowledge,
+    Applied,
+    ClientMessage,
+    End,
+    Pause,
+    Ping,
+    Resume,
+    Stats,
+    parse_client_message,
+)
 from .errors import BadMessage, Refused
 from .limits import TokenBucket
 from .problems import body, label, problem
@@ -205,9 +216,7 @@ class EventsConnection:
             self._reply_problem(refused.problem)
         self._notice()
 
-    async def _act(
-        self, message: Acknowledge | Pause | Resume | End | Stats | Ping, received_at: float
-    ) -> None:
+    async def _act(self, message: ClientMessage, received_at: float) -> None:
         match message:
             case Ping():
                 self._channel.put_reply(
@@ -215,6 +224,8 @@ class EventsConnection:
                 )
             case Acknowledge():
                 await self._acknowledge(message, received_at)
+            case Applied():
+                await self._sessions.applied(self._claims, message)
             case Pause() | Resume():
                 await self._sessions.signal(self._claims, message.type)
             case End():
@@ -232,7 +243,7 @@ class EventsConnection:
     def _record_stats(self, stats: Stats) -> None:
         if stats.rtt_ms is not None:
             self._telemetry.client_rtt.record_ms(stats.rtt_ms)
-        for name in ("packets_sent", "bytes_sent", "retransmitted"):
+        for name in ("packets_sent", "bytes_sent", "header_bytes_sent", "retransmitted"):
             value = getattr(stats, name)
             if value is None:
                 continue

@@ -14,6 +14,7 @@ from fieldcoach.common.errors import BusUnavailable, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     CueAcknowledged,
+    ProfileApplied,
     SessionCreated,
     SessionEnding,
     SignalReply,
@@ -25,7 +26,7 @@ from fieldcoach.common.numbering import EventNumbers, unix_ms
 from fieldcoach.common.subjects import session_of
 from fieldcoach.common.telemetry import Headers, extract, record_span
 
-from .client_messages import Acknowledge
+from .client_messages import Acknowledge, Applied
 from .consent import consent_text
 from .errors import Refused
 from .fleet import Fleet, NotPlaced
@@ -187,6 +188,14 @@ class Sessions:
         await self._bus.publish_event(
             CueAcknowledged(
                 session=claims.sid, n=self._numbers.next(), id=ack.cue_id, action=ack.action, at=at
+            )
+        )
+
+    async def applied(self, claims: SessionClaims, applied: Applied) -> None:
+        """Tell the ingest that the phone sends by its command."""
+        await self._bus.publish_event(
+            ProfileApplied(
+                session=claims.sid, n=self._numbers.next(), command=applied.command, rung=applied.rung
             )
         )
 

@@ -1,11 +1,10 @@
 """What the phone is asked to send, as the rungs of the ladder say it and as SDP says it."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
-
-Rung = Literal["L0", "L1", "L2", "L3", "L4", "L5"]
+from fieldcoach.common.messages import Rung
 
 MAX_PTIME_MS: Final = 120
 """The longest packet that Opus has; lower rungs use it."""
@@ -40,5 +39,20 @@ class SendProfile:
         )
 
 
-START: Final = SendProfile("L1", max_bitrate=16_000, ptime_ms=40, fec=True, dtx=True, nack=False)
+LADDER: Final[tuple[SendProfile, ...]] = (
+    SendProfile("L0", max_bitrate=24_000, ptime_ms=20, fec=True, dtx=True, nack=True),
+    SendProfile("L1", max_bitrate=16_000, ptime_ms=40, fec=True, dtx=True, nack=True),
+    SendProfile("L2", max_bitrate=12_000, ptime_ms=60, fec=True, dtx=True, nack=True),
+    SendProfile("L3", max_bitrate=10_000, ptime_ms=120, fec=True, dtx=True, nack=True),
+    SendProfile("L4", max_bitrate=6_000, ptime_ms=120, fec=True, dtx=True, nack=True),
+    SendProfile("L5", max_bitrate=6_000, ptime_ms=120, fec=True, dtx=True, nack=True),
+)
+"""The rungs from the top: 47, 28, 20, 14 and 10 kbps on the wire in speech (payload, and 58 B a packet).
+
+FEC and NACK are allowed everywhere: libopus leaves FEC out below about 17 kbps by itself, and a repair is
+asked for where it can still come in time. L5 stands for no connection. It is sent as L4: nothing keeps for
+later what a phone would hold back (there is no back-fill yet), so a phone that stopped would lose for certain
+what now gets through by chance; and the first packet that does is how we learn that the connection is back.
+"""
+START: Final = LADDER[1]
 """28 kbps on the wire: good on EDGE from the first packet, and wide band."""

@@ -20,6 +20,7 @@ from fieldcoach.common.messages import (
     IngestHeartbeat,
     Message,
     Problem,
+    ProfileApplied,
     SessionEnding,
     SignalReply,
     SignalRequest,
@@ -288,6 +289,8 @@ class IngestService:
             return
         if isinstance(event, SessionEnding):
             session.end(event.reason, time.monotonic(), announce=False)
+        elif isinstance(event, ProfileApplied):
+            session.adaptation.commands.applied(event.command, event.rung)
         elif isinstance(event, TranscriptComplete):
             session.transcript_complete(time.monotonic())
 

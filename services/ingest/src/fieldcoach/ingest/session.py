@@ -6,7 +6,7 @@ packet → `AudioStream` → `Timeline` → `Delivery` → (service) → bus.
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
@@ -21,11 +21,12 @@ from fieldcoach.common.messages import (
 )
 from fieldcoach.common.numbering import EventNumbers
 
+from .adaptation import Adaptation, Command
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
 from .peer import Peer
-from .profile import START, SendProfile
+from .profile import SendProfile
 from .stream import AudioStream
 from .telemetry import IngestTelemetry
 from .timeline import Timeline
@@ -76,7 +77,7 @@ class Session:
         self.life = SessionLife(now, timing.life)
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()
-        self.profile: SendProfile = START
+        self.adaptation = Adaptation(now, telemetry.commands.add)
         self.outbox: deque[EventMessage] = deque()
         self.claims: deque[Claim] = deque()
         self.retired: deque[Peer] = deque()
@@ -103,6 +104,11 @@ class Session:
     # ── the phone's connections ──────────────────────────────────────────────────────────────────────────
 
     @property
+    def profile(self) -> SendProfile:
+        """What a new connection is asked to send first."""
+        return self.adaptation.first_profile
+
+    @property
     def peers(self) -> tuple[Peer, ...]:
         """The connections, oldest first; two while a new one is coming up."""
         return tuple(self._peers)
@@ -113,20 +119,8 @@ class Session:
         for old in [old for old in self._peers if old is not current]:
             self._retire(old)
         self._peers.append(peer)
-        self.profile = replace(self.profile, nack=peer.has_nack)
         self.life.offered(now)
-        self.outbox.append(
-            MediaProfile(
-                session=self.id,
-                n=self._numbers.next(),
-                rung=self.profile.rung,
-                max_bitrate=self.profile.max_bitrate,
-                ptime_ms=self.profile.ptime_ms,
-                fec=self.profile.fec,
-                dtx=self.profile.dtx,
-                nack=self.profile.nack,
-            )
-        )
+        self._command(self.adaptation.connected(now), peer)
         self._tell(now)
         self._wake(self)
 
@@ -161,9 +155,9 @@ class Session:
         if self._stream is None or self._source != (peer, ssrc):
             self._switch(peer, ssrc, now)
         assert self._stream is not None
+        self.adaptation.arrivals.add(packet.sequence, packet.timestamp, packet.payload, now)
         is_repaired = self._stream.push(packet)
-        if self._timeline.has_output or self.life.has_changes:  # two packets of 20 ms out of three make none
-            self._collect(now)
+        self._collect(now)
         return is_repaired
 
     def nacks(self, peer: Peer, now: float) -> tuple[int, list[int]] | None:
@@ -181,6 +175,7 @@ class Session:
         count = self._telemetry.packets.add
         self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
+        self.adaptation.switched()
         self._break_reason = "reconnected"
         self._stopped = None
         for old in [old for old in self._peers if old is not peer]:
@@ -265,6 +260,11 @@ class Session:
             self._tell_stop(now)
         if self._stopped is not None and now - self._stopped[0] >= STOP_TOLD_S:
             self._tell_stop(now)
+        if self._source is not None and self.life.state in ("live", "suspended"):
+            peer = self._source[0]
+            command = self.adaptation.poll(peer.rtt_s, now)
+            if command is not None:
+                self._command(command, peer)
         if self.life.should_free(now):
             for peer in list(self._peers):
                 self.on_lost(peer, "vanished", now)
@@ -298,6 +298,22 @@ class Session:
     def worker_changed(self, now: float) -> None:
         """The worker said bye, or the bus is back: look at once."""
         self._collect(now)
+
+    def _command(self, command: Command, peer: Peer) -> None:
+        profile = command.profile
+        self.outbox.append(
+            MediaProfile(
+                session=self.id,
+                n=self._numbers.next(),
+                command=command.number,
+                rung=profile.rung,
+                max_bitrate=profile.max_bitrate,
+                ptime_ms=profile.ptime_ms,
+                fec=profile.fec,
+                dtx=profile.dtx,
+                nack=profile.nack and peer.has_nack,
+            )
+        )
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────
 

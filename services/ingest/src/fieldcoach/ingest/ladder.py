@@ -1,0 +1,193 @@
+"""The ladder: which rung the link allows. Arrival statistics in, rung out; no clock and no I/O.
+
+Loss comes in two kinds. Congestive loss (the delay rises first, or a queue stands) is cured by sending less:
+down. Radio loss (flat delay) is not: the rung stays and the repairs (NACK, FEC) do the work.
+
+Down at once, one rung per round trip, two with more than a second in the queue. Up one rung after 8 to 10
+clean seconds of speech; after a probe that failed the wait doubles.
+"""
+
+from typing import Final
+
+from .arrivals import LinkWindow
+
+TOP: Final = 0
+BEGIN: Final = 1
+LOWEST: Final = 4
+"""The lowest rung that a measured rate leads to."""
+OFFLINE: Final = 5
+RETURN: Final = 3
+"""Where a link goes on that was away: what comes back first is mostly the edge of a cell."""
+
+RISING: Final = 0.010
+"""Slope of the delay, s/s: the queue grows by more than 10 ms a second."""
+FLAT: Final = 0.005
+"""The top rung wants less than 5 ms/s."""
+SIGNIFICANT: Final = 3.0
+"""A slope counts when it is so many standard errors from none: 1 of 740 windows by chance."""
+ROSE_S: Final = 4.0
+"""Two windows: a short queue is full within one, and its loss is congestive though the delay is flat."""
+STANDING_S: Final = 0.08
+STANDING_JITTER: Final = 2.0
+"""A queue stands when no packet of a second found it shorter than 80 ms, nor than 2 standard deviations of
+the delay: without a queue, 8 packets with even jitter are all so late in 1 second of 1000."""
+QUEUE_LONG_S: Final = 1.0
+LOSS: Final = (0.02, 0.05, 0.10)
+"""L0 bears less than the first; from the second on, congestive, L2; above the third, congestive, L3."""
+RTT_S: Final = (0.25, 0.5, 0.9)
+GOODPUT: Final = (22_000.0, 15_000.0)
+"""Bits a second that a congested link delivers: below the first L3, below the second L4."""
+SILENT_S: Final = 3.0
+STEP_S: Final = 1.0
+"""Commands at most one a second, and not before the last one can have shown itself: one round trip."""
+CLEAN_S: Final = 8.0
+CLEAN_TOP_S: Final = 10.0
+WAIT_MAX_S: Final = 60.0
+WAIT_FACTOR_MAX: Final = 8
+PROBE_S: Final = 30.0
+"""A step up that is taken back sooner has failed; one that was kept so long makes the wait short again."""
+MAX_TICK_S: Final = 1.0
+"""Clean time between two looks counts at most so much."""
+
+
+class Ladder:
+    """One session's rung; 0 is the top. Times are seconds on a monotonic clock.
+
+    The design also pauses (L5) below 9 kbps for 5 s. That waits for back-fill: as long as nothing fetches
+    what a paused phone keeps, most words still come through on L4, and none on L5. So L5 is told only when
+    nothing comes anyway.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.rung = BEGIN
+        self.is_congested = False
+        self._aim = BEGIN
+        self._changed_at = self._fresh_from = now - STEP_S
+        self._looked_at = now
+        self._rose_at: float | None = None
+        self._clean_s = 0.0
+        self._wait_factor = 1
+        self._probed_at: float | None = None
+
+    @property
+    def first_rung(self) -> int:
+        """Where a new connection begins: on the rung of the last one, but not above L1."""
+        return RETURN if self.rung == OFFLINE else max(BEGIN, self.rung)
+
+    def connected(self, now: float) -> None:
+        """A new connection: what was learned of the old one's queue is void."""
+        self.rung = self.first_rung
+        self._forget(now)
+
+    @property
+    def fresh_from(self) -> float:
+        """What came before this moment was sent on another rung, and must not be held against this one."""
+        return self._fresh_from
+
+    def judge(self, link: LinkWindow, now: float) -> int | None:
+        """The new rung, or None to stay. Call it twice a second, with a window since `fresh_from`."""
+        elapsed = min(MAX_TICK_S, now - self._looked_at)
+        self._looked_at = now
+        if self.rung == OFFLINE:
+            if link.packets == 0:
+                return None
+            self.rung = RETURN
+            self._forget(now)
+            return self.rung
+        self._classify(link, now)
+        self._aim = max(self._aim, self._target(link))
+        if self._aim > self.rung:
+            return self._down(link, now)
+        if self._probed_at is not None and now - self._probed_at >= PROBE_S:
+            self._probed_at = None
+            self._wait_factor = 1
+        return self._up(link, elapsed, now)
+
+    # ── what the link bears ──────────────────────────────────────────────────────────────────────────────
+
+    def _classify(self, link: LinkWindow, now: float) -> None:
+        stands = link.queue_s >= max(STANDING_S, STANDING_JITTER * link.jitter_s)
+        if stands and _rises(link, RISING):
+            self._rose_at = now
+            self.is_congested = True
+            return
+        has_loss = link.loss is not None and link.loss >= LOSS[0]
+        rose_lately = self._rose_at is not None and now - self._rose_at <= ROSE_S
+        self.is_congested = has_loss and (stands or rose_lately)
+
+    def _target(self, link: LinkWindow) -> int:
+        loss = link.loss or 0.0
+        rtt = link.rtt_s or 0.0
+        target = TOP
+        if loss >= LOSS[0] or rtt >= RTT_S[0] or _rises(link, RISING):
+            target = 1
+        if rtt >= RTT_S[1] or (self.is_congested and loss >= LOSS[1]):
+            target = 2
+        if rtt > RTT_S[2] or (self.is_congested and loss > LOSS[2]):
+            target = 3
+        return max(target, self._target_by_goodput(link))
+
+    def _target_by_goodput(self, link: LinkWindow) -> int:
+        """Only a congested link shows what it can carry; any other shows what the phone had to say."""
+        if link.silent_s >= SILENT_S:
+            return OFFLINE
+        if not self.is_congested or link.goodput is None or link.goodput >= GOODPUT[0]:
+            return TOP
+        return 3 if link.goodput >= GOODPUT[1] else LOWEST
+
+    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _down(self, link: LinkWindow, now: float) -> int | None:
+        self._clean_s = 0.0
+        if now - self._changed_at < max(STEP_S, link.rtt_s or 0.0):
+            return None
+        steps = 2 if self.is_congested and link.queue_s > QUEUE_LONG_S else 1
+        # to L5 at once: nothing comes by which the rungs in between could be judged
+        self._move(OFFLINE if self._aim == OFFLINE else min(self._aim, self.rung + steps), link, now)
+        if self._probed_at is not None:
+            self._probed_at = None
+            self._wait_factor = min(self._wait_factor * 2, WAIT_FACTOR_MAX)
+        return self.rung
+
+    def _up(self, link: LinkWindow, elapsed: float, now: float) -> int | None:
+        if self.rung == TOP:
+            return None
+        wanted = self.rung - 1
+        if not self._is_clean_for(wanted, link):
+            self._clean_s = 0.0
+            return None
+        if link.loss is None:
+            return None  # silence proves nothing, for or against
+        self._clean_s += elapsed
+        wait = CLEAN_TOP_S if wanted == TOP else CLEAN_S
+        if self._clean_s < min(WAIT_MAX_S, wait * self._wait_factor):
+            return None
+        self._aim = wanted
+        self._probed_at = now
+        self._move(wanted, link, now)
+        return wanted
+
+    def _move(self, rung: int, link: LinkWindow, now: float) -> None:
+        self.rung = rung
+        self._clean_s = 0.0
+        self._rose_at = None
+        self._changed_at = now
+        self._fresh_from = now + (link.rtt_s or 0.0)
+
+    def _is_clean_for(self, wanted: int, link: LinkWindow) -> bool:
+        if self.is_congested or self._target(link) > wanted:
+            return False
+        return wanted != TOP or (link.rtt_s is not None and not _rises(link, FLAT))
+
+    def _forget(self, now: float) -> None:
+        self._aim = self.rung
+        self._changed_at = self._fresh_from = now
+        self._rose_at = self._probed_at = None
+        self._clean_s = 0.0
+        self._wait_factor = 1
+        self.is_congested = False
+
+
+def _rises(link: LinkWindow, threshold: float) -> bool:
+    slope = link.slope
+    return slope is not None and slope > threshold and slope > SIGNIFICANT * link.slope_error
