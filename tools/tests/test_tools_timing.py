@@ -107,6 +107,6 @@ def test_lines_count_from_the_first_sample_and_earlier_ones_wait_for_it() -> Non
 def test_backoff_grows_and_gives_up() -> None:
     backoff = Backoff(uniform=lambda low, high: high)
     pauses = [backoff.next() for _ in range(len(PAUSES_S) + 1)]
-    assert pauses == [pytest.approx(1.2 * pause) for pause in PAUSES_S] + [None]
+    assert pauses == [pytest.approx(1.2 * pause) for pause in (*PAUSES_S, PAUSES_S[-1])]
     backoff.reset()
     assert backoff.next() == 0

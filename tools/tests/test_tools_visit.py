@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ class FakeGateway:
         self.resumed_after: list[str | None] = []
         self.authorizations: list[str] = []
         self.packets = 0
+        self.offers = 0
         self.asked = 0
         self.sends_summary = True
         self.url = ""
@@ -84,6 +86,7 @@ class FakeGateway:
 
     async def whip(self, request: web.Request) -> web.Response:
         offer = await request.text()
+        self.offers += 1
         assert request.content_type == "application/sdp"
         assert "opus/48000" in offer
         assert "PCMU" not in offer
@@ -186,6 +189,21 @@ async def test_a_whole_visit(gateway: FakeGateway, capsys: pytest.CaptureFixture
     assert result.rtt_ms is not None
     assert result.rtt_ms < 200
     assert gateway.authorizations == ["Bearer user", "Bearer first", "Bearer renewed"]
+
+
+async def test_media_that_are_lost_come_back_under_the_same_session(gateway: FakeGateway) -> None:
+    visit = Visit(replace(plan(gateway), pcm=SPEECH * 8))
+    running = asyncio.ensure_future(visit.run())
+    while not gateway.offers or not visit._connections[0].track.started.is_set():
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    await gateway.stop()  # the server closes its connection, as an ingest that restarts
+    result = await running
+    assert gateway.offers == 2
+    assert result.media_reconnects == 1
+    assert 0 < result.unsent_s < 2
+    assert gateway.packets > 30
+    assert result.summary["score"] == 40
 
 
 async def test_the_events_channel_comes_back_after_the_last_event(gateway: FakeGateway) -> None:

@@ -36,6 +36,9 @@ Network = Annotated[
     typer.Option(help="Through a bad network: 4g, 3g, edge, 2g-good, 2g-bad, warehouse, l05b3, ..."),
 ]
 Seed = Annotated[int, typer.Option(help="Of the network's chance: the same seed, the same losses")]
+Patience = Annotated[
+    float, typer.Option(min=1, help="Seconds to wait for a lost connection to come back, then give up")
+]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Accept a self-signed certificate")]
 
 
@@ -84,6 +87,7 @@ def visit(
     ptime: Annotated[int | None, typer.Option(help="Stay at this packet time, ms")] = None,
     network: Network = None,
     seed: Seed = 0,
+    patience: Patience = 60.0,
     insecure: Insecure = False,
     run_dir: RunDir = None,
 ) -> None:
@@ -105,6 +109,7 @@ def visit(
             as_json=as_json,
             network=network,
             seed=seed,
+            patience_s=patience,
         )
         run(work(request))
 

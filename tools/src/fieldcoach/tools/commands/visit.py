@@ -41,6 +41,7 @@ class VisitRequest:
     as_json: bool = False
     network: str | None = None
     seed: int = 0
+    patience_s: float = 60.0
 
 
 class JsonView:
@@ -96,6 +97,7 @@ async def _visit(request: VisitRequest, network: Relay | None) -> None:
         profile=request.profile,
         insecure=request.insecure,
         network=network,
+        patience_s=request.patience_s,
     )
     if request.as_json:
         await Visit(plan, JsonView()).run()

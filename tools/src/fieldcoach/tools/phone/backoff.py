@@ -10,17 +10,15 @@ JITTER = 0.2
 
 
 class Backoff:
-    """The pause before each attempt; None when the last one failed."""
+    """The pause before each attempt. The last one repeats: who waits decides for how long."""
 
     def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
         self._uniform = uniform
         self._attempt = 0
 
-    def next(self) -> float | None:
+    def next(self) -> float:
         """Seconds to wait before the next attempt."""
-        if self._attempt >= len(PAUSES_S):
-            return None
-        pause = PAUSES_S[self._attempt]
+        pause = PAUSES_S[min(self._attempt, len(PAUSES_S) - 1)]
         self._attempt += 1
         return pause * self._uniform(1 - JITTER, 1 + JITTER)
 

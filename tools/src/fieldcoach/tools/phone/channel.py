@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from .clocks import ClockOffset, WallClock
 SUBPROTOCOL = "fieldcoach.events.v1"
 MAX_EVENT_BYTES = 256 * 1024
 """Far above the longest event (16 KiB on the bus) and what JSON adds to it."""
+PATIENCE_S = 60.0
+"""A walk through a cellar; then the visit is given up."""
 FIRST_PINGS = 5
 """At once, to know the clock offset before the first final."""
 FIRST_PING_PAUSE_S = 0.1
@@ -42,6 +45,7 @@ class EventChannel:
         deliver: Deliver,
         wall: WallClock,
         backoff: Backoff | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.token = token
         self.offset = ClockOffset()
@@ -52,6 +56,8 @@ class EventChannel:
         self._deliver = deliver
         self._wall = wall
         self._backoff = backoff or Backoff()
+        self._patience_s = patience_s
+        self._lost_at: float | None = None
         self._last_id: str | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._waiting: list[dict[str, Any]] = []
@@ -79,10 +85,14 @@ class EventChannel:
                 return
             if code in _WHY_CLOSED:
                 raise EventsClosed(f"the events channel was closed: {_WHY_CLOSED[code]} (code {code})")
-            pause = self._backoff.next()
-            if pause is None:
-                raise EventsClosed("the events channel was lost and did not come back within 16 s")
-            await asyncio.sleep(pause)
+            now = time.monotonic()
+            self._lost_at = self._lost_at or now
+            if now - self._lost_at >= self._patience_s:
+                raise EventsClosed(
+                    f"the events channel was lost and did not come back within {self._patience_s:.0f} s;"
+                    " wait longer with --patience"
+                )
+            await asyncio.sleep(self._backoff.next())
             self.reconnects += 1
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -118,6 +128,7 @@ class EventChannel:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         self._receive(message.data)
                         self._backoff.reset()
+                        self._lost_at = None
             finally:
                 pinging.cancel()
                 await asyncio.gather(pinging, return_exceptions=True)

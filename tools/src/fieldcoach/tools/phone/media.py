@@ -9,6 +9,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSend
 
 from ..errors import MediaFailed
 from .aiortc_patience import keep_consent, note_retransmissions
+from .silence import Pulse
 from .track import OpusTrack
 
 _OPUS_RTPMAP = re.compile(r"^a=rtpmap:(\d+) opus/48000/2\r?$", re.MULTILINE | re.IGNORECASE)
@@ -27,6 +28,7 @@ class MediaConnection:
         ]
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self.lost = asyncio.Event()
+        self.track = track
         transceiver = self._peer.addTransceiver(track, direction="sendonly")
         transceiver.setCodecPreferences(
             [
@@ -76,6 +78,16 @@ class MediaConnection:
             elif report.type == "remote-inbound-rtp" and report.roundTripTime is not None:
                 found["rtt_ms"] = round(report.roundTripTime * 1e3, 1)
         return found
+
+    async def pulse(self) -> Pulse:
+        """What was sent, and the moment of the last report on it."""
+        sent, report = 0, None
+        for entry in (await self._sender.getStats()).values():
+            if entry.type == "outbound-rtp":
+                sent = entry.packetsSent
+            elif entry.type == "remote-inbound-rtp":
+                report = entry.timestamp
+        return Pulse(sent, report)
 
     async def close(self) -> None:
         """Say goodbye and free the sockets."""

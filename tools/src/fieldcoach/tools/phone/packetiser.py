@@ -71,6 +71,7 @@ class Packetiser:
         self.sent = 0
         self.silent = 0
         self.payload_bytes = 0
+        self.skipped_s = 0.0
 
     @property
     def profile(self) -> SendProfile:
@@ -81,6 +82,19 @@ class Packetiser:
     def position_s(self) -> float:
         """How much audio has been taken, in seconds."""
         return self._position / SAMPLE_RATE
+
+    @property
+    def duration_s(self) -> float:
+        """The whole recording, in seconds."""
+        return len(self._pcm) / 2 / SAMPLE_RATE
+
+    def skip_to(self, seconds: float) -> None:
+        """Leave out what was to be captured before this moment: nobody was there to take it."""
+        position = min(int(seconds * SAMPLE_RATE), len(self._pcm) // 2)
+        if position > self._position:
+            self.skipped_s += (position - self._position) / SAMPLE_RATE
+            self._position = position
+            self._in_dtx = False  # the far side has not heard that it is silent now
 
     def set_profile(self, profile: SendProfile) -> None:
         """Change over from the next packet on."""

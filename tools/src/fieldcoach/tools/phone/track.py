@@ -11,6 +11,8 @@ from av.packet import Packet
 
 from .packetiser import RTP_CLOCK, Packetiser
 
+END_SLACK_S = 1.0
+"""The last packet goes out when its last sample was captured; later nobody will send it."""
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
 
 Clock = Callable[[], float]
@@ -37,17 +39,41 @@ class OpusTrack(MediaStreamTrack):
         """When the first sample was captured, on the track's clock."""
         self.latest_s = 0.0
         """The worst delay of a packet behind its moment: how busy this machine is."""
+        self.is_sending = False
+        """Whether the transport has asked for a packet, which it does when it is up."""
         self._clock = clock
         self._sleep = sleep
         self._closed = asyncio.Event()
+        self._predecessor: OpusTrack | None = None
+
+    def successor(self) -> "OpusTrack":
+        """The same recording for a fresh connection, which takes over when its transport is up."""
+        track = OpusTrack(self.packetiser, self._clock, self._sleep)
+        track.started, track.finished = self.started, self.finished
+        track.started_at, track.latest_s = self.started_at, self.latest_s
+        track._predecessor = self
+        return track
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recording has come to its end, sent or not."""
+        if self.finished.is_set():
+            return True
+        played = self._clock() - self.started_at
+        return self.started.is_set() and played > self.packetiser.duration_s + END_SLACK_S
 
     async def recv(self) -> "Packet[Any]":
         """The next packet, not before its moment. At the end of the audio it waits until it is stopped."""
         if self.readyState != "live":
             raise MediaStreamError
+        self.is_sending = True
         if not self.started.is_set():
             self.started_at = self._clock()
             self.started.set()
+        if self._predecessor is not None:
+            self._predecessor.stop()
+            self._predecessor = None
+            self.packetiser.skip_to(self._clock() - self.started_at)
         packet = self.packetiser.next()
         if packet is None:
             await self._until(self.packetiser.position_s)  # the end may lie in silence that is not sent

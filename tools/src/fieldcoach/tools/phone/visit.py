@@ -12,6 +12,7 @@ from .api import GatewayApi
 from .channel import EventChannel
 from .clocks import WallClock
 from .media import MediaConnection
+from .media_link import PATIENCE_S, MediaLink
 from .packetiser import Packetiser
 from .profile import SendProfile
 from .stages import StageTable, cue_times, final_times
@@ -90,6 +91,7 @@ class VisitPlan:
     profile: SendProfile | None = None
     insecure: bool = False
     network: Network | None = None
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(slots=True)
@@ -110,6 +112,9 @@ class VisitResult:
     reconnects: int
     retransmitted: int = 0
     """Packets sent again because the server asked for them."""
+    media_reconnects: int = 0
+    unsent_s: float = 0.0
+    """Of the recording, while there was no connection."""
     started_at: float = 0.0
     """The first sample on this process's monotonic clock, seconds."""
 
@@ -125,6 +130,8 @@ class Visit:
         self._summary: asyncio.Future[dict[str, Any]] | None = None
         self._packetiser: Packetiser | None = None
         self._channel: EventChannel | None = None
+        self._connections: list[MediaConnection] = []
+        self._link: MediaLink | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> VisitResult:
@@ -138,27 +145,32 @@ class Visit:
             session = await api.create_session(self._plan.token, self._request())
             self._listener.session(session)
             channel = EventChannel(
-                api, session["events_url"], session["session_token"], self._receive, self._wall
+                api,
+                session["events_url"],
+                session["session_token"],
+                self._receive,
+                self._wall,
+                patience_s=self._plan.patience_s,
             )
             self._channel = channel
             listening = asyncio.create_task(channel.run())
             track = OpusTrack(self._make_packetiser(session))
-            media = MediaConnection(track, session.get("ice_servers") or [])
             is_ended = False
             try:
-                await self._connect(api, session, channel, listening, track, media)
-                await self._send_audio(listening, track, media, channel)
+                media = await self._connect(api, session, channel, listening, track)
+                await self._send_audio(api, session, channel, listening, track, media)
                 is_ended = True
                 await api.end_session(session["end_url"], channel.token)
                 summary = await self._wait_for_summary(api, session, channel, listening)
                 await asyncio.wait({listening}, timeout=LINGER_S)
-                return self._result(session, summary, channel, track, media)
+                return self._result(session, summary, channel, track)
             finally:
                 for task in (*self._tasks, listening):
                     task.cancel()
                 await asyncio.gather(*self._tasks, listening, return_exceptions=True)
-                track.stop()
-                await media.close()
+                for media in self._connections:
+                    media.track.stop()
+                    await media.close()
                 if not is_ended:
                     with contextlib.suppress(
                         ToolError
@@ -189,8 +201,7 @@ class Visit:
         channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
-        media: MediaConnection,
-    ) -> None:
+    ) -> MediaConnection:
         await self._while_listening(
             channel.connected.wait(),
             listening,
@@ -198,12 +209,8 @@ class Visit:
             GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
         )
         network = self._plan.network
-        offer = await media.offer()
-        if network is not None:
-            offer = network.hide(offer)
-        answer, _ = await api.offer(session["whip_url"], channel.token, offer)
+        media = await self._offer(api, session, channel, track)
         limit_s = CONNECT_TIMEOUT_S if network is None else BAD_NETWORK_CONNECT_TIMEOUT_S
-        await media.accept(answer if network is None else await network.rewrite(answer))
         await self._while_listening(
             _first(track.started, media.lost),
             listening,
@@ -215,24 +222,46 @@ class Visit:
         if network is not None:
             network.start()
         self._listener.audio_started(track.started_at)
+        return media
+
+    async def _offer(
+        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
+    ) -> MediaConnection:
+        """A connection for this track that has its answer; it comes up in the background."""
+        network = self._plan.network
+        media = MediaConnection(track, session.get("ice_servers") or [])
+        self._connections.append(media)
+        try:
+            offer = await media.offer()
+            if network is not None:
+                offer = network.hide(offer)
+            answer, _ = await api.offer(session["whip_url"], channel.token, offer)
+            await media.accept(answer if network is None else await network.rewrite(answer))
+        except ToolError:
+            await media.close()
+            raise
+        return media
 
     async def _send_audio(
         self,
+        api: GatewayApi,
+        session: dict[str, Any],
+        channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
         media: MediaConnection,
-        channel: EventChannel,
     ) -> None:
-        self._spawn(self._report_stats(media, channel))
-        await self._while_listening(_first(track.finished, media.lost), listening, None, None)
-        if not track.finished.is_set():
-            played = time.monotonic() - track.started_at
-            raise MediaFailed(f"the media connection was lost after {played:.1f} s of audio")
+        async def connect(successor: OpusTrack) -> MediaConnection:
+            return await self._offer(api, session, channel, successor)
 
-    async def _report_stats(self, media: MediaConnection, channel: EventChannel) -> None:
+        self._spawn(self._report_stats(channel))
+        self._link = MediaLink(connect, self._plan.patience_s)
+        await self._while_listening(self._link.run(media, track), listening, None, None)
+
+    async def _report_stats(self, channel: EventChannel) -> None:
         while True:
             await asyncio.sleep(STATS_PAUSE_S)
-            await channel.send({"type": "stats", **await media.figures()})
+            await channel.send({"type": "stats", **await self._connections[-1].figures()})
 
     async def _wait_for_summary(
         self,
@@ -309,7 +338,6 @@ class Visit:
         summary: dict[str, Any],
         channel: EventChannel,
         track: OpusTrack,
-        media: MediaConnection,
     ) -> VisitResult:
         started_at = channel.offset.to_server(self._wall.at(track.started_at))
         table = StageTable()
@@ -329,9 +357,11 @@ class Visit:
             rtt_ms=channel.offset.rtt_ms,
             packets_sent=track.packetiser.sent,
             payload_bytes=track.packetiser.payload_bytes,
-            worst_send_delay_ms=track.latest_s * 1e3,
+            worst_send_delay_ms=max(media.track.latest_s for media in self._connections) * 1e3,
             reconnects=channel.reconnects,
-            retransmitted=media.retransmitted,
+            retransmitted=sum(media.retransmitted for media in self._connections),
+            media_reconnects=self._link.reconnects if self._link else 0,
+            unsent_s=track.packetiser.skipped_s,
             started_at=track.started_at,
         )
 
