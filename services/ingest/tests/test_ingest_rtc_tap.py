@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import random
 from collections import Counter
 from importlib.metadata import version
 from typing import cast
@@ -9,6 +10,7 @@ from typing import cast
 import aioice
 import pylibsrtp
 import pytest
+from aioice import stun
 from aioice.ice import CandidatePair, StunProtocol
 from aioice.stun import TransactionTimeout
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport
@@ -133,6 +135,46 @@ async def test_datagrams_are_told_apart_by_their_first_byte() -> None:
         "dtls-overflow": 3,
     }
     await transport.close()
+
+
+async def test_mutated_datagrams_raise_nothing_and_disturb_nobody() -> None:
+    """STUN, DTLS and media of a stranger, some of it with the right user name; another session goes on."""
+    draw = random.Random(5)
+    counts, others = Counter[str](), Counter[str]()
+    addresses = MediaAddresses(("127.0.0.1",))
+    attacked = MediaTransport(parse_offer(OFFER), addresses, Sink(), lambda reason: counts.update([reason]))
+    other = MediaTransport(parse_offer(OFFER), addresses, Sink(), lambda reason: others.update([reason]))
+    local = await attacked.gather()
+    await other.gather()
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    request.attributes["USERNAME"] = f"{local.ufrag}:Abcd"
+    request.attributes["PRIORITY"] = 7
+    request.attributes["ICE-CONTROLLING"] = 9
+    request.add_message_integrity(local.pwd.encode())
+    samples = [bytes(request), b"\x16\xfe\xfd" + bytes(60), b"\x80\x6f" + bytes(60)]
+    protocol = attacked._connection._protocols[0]
+    tasks = len(asyncio.all_tasks())
+    for number in range(3_000):
+        mutant = bytearray(samples[number % 3])
+        for _ in range(draw.randint(1, 8)):
+            mutant[draw.randrange(len(mutant))] = draw.randrange(256)
+        cut = draw.randrange(len(mutant)) if draw.random() < 0.3 else len(mutant)
+        protocol.datagram_received(bytes(mutant[:cut]), ("127.0.0.1", draw.randrange(1, 9)))
+    assert attacked._connection._queue.qsize() <= MAX_QUEUED
+    assert len(attacked._connection._early_checks) <= 100
+    assert len(asyncio.all_tasks()) == tasks
+    assert set(counts) == {
+        "empty-datagram",
+        "unknown-datagram",
+        "stun-malformed",
+        "stun-error",
+        "dtls-overflow",
+        "media-without-key",
+    }
+    assert not others
+    assert not protocol.transport.is_closing()
+    await attacked.close()
+    await other.close()
 
 
 async def test_sockets_are_opened_as_set_and_freed() -> None:
