@@ -20,6 +20,7 @@ from fieldcoach.tools.errors import (
     VisitError,
 )
 from fieldcoach.tools.phone import visit as visit_module
+from fieldcoach.tools.phone.profile import SendProfile
 from fieldcoach.tools.phone.visit import Visit, VisitPlan
 
 SPEECH = (b"\x00\x10\x00\xf0" * 8_000)[: 32_000 // 2]  # half a second of a square wave
@@ -34,6 +35,7 @@ class FakeGateway:
         self.drop_events_once = False
         self.close_code: int | None = None
         self.messages: list[dict[str, Any]] = []
+        self.commands: list[dict[str, Any]] = []
         self.resumed_after: list[str | None] = []
         self.authorizations: list[str] = []
         self.packets = 0
@@ -111,6 +113,8 @@ class FakeGateway:
         if len(self.resumed_after) == 1:
             await self.emit({"type": "state", "state": "created", "at": 0})
             await socket.send_json({"type": "token", "session_token": "renewed", "expires_in": 900})
+            for command in self.commands:
+                await self.emit({"type": "profile", "fec": True, "dtx": True, **command})
         if self.drop_events_once and len(self.resumed_after) == 1:
             await asyncio.sleep(0.3)
             request.transport.abort()  # type: ignore[union-attr]  # connected, so there is one
@@ -204,6 +208,25 @@ async def test_media_that_are_lost_come_back_under_the_same_session(gateway: Fak
     assert 0 < result.unsent_s < 2
     assert gateway.packets > 30
     assert result.summary["score"] == 40
+
+
+L2 = {"rung": "L2", "max_bitrate": 12_000, "ptime_ms": 60}
+L3 = {"rung": "L3", "max_bitrate": 10_000, "ptime_ms": 120}
+
+
+async def test_a_profile_is_applied_and_acknowledged_but_not_an_older_one(gateway: FakeGateway) -> None:
+    gateway.commands = [{"command": 4, **L3}, {"command": 3, **L2}, {"command": 4, **L3}]
+    result = await Visit(plan(gateway)).run()
+    applied = [message for message in gateway.messages if message["type"] == "applied"]
+    assert applied == [{"type": "applied", "command": 4, "rung": "L3"}] * 2
+    assert result.packets_sent < 13  # of 120 ms
+
+
+async def test_a_fixed_profile_is_kept_and_nothing_is_acknowledged(gateway: FakeGateway) -> None:
+    gateway.commands = [{"command": 1, **L3}]
+    result = await Visit(replace(plan(gateway), profile=SendProfile("L1", 16_000, 40))).run()
+    assert "applied" not in {message["type"] for message in gateway.messages}
+    assert result.packets_sent >= 13
 
 
 async def test_the_events_channel_comes_back_after_the_last_event(gateway: FakeGateway) -> None:

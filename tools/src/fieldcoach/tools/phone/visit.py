@@ -130,6 +130,7 @@ class Visit:
         self._summary: asyncio.Future[dict[str, Any]] | None = None
         self._packetiser: Packetiser | None = None
         self._channel: EventChannel | None = None
+        self._command = 0
         self._connections: list[MediaConnection] = []
         self._link: MediaLink | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -313,8 +314,8 @@ class Visit:
         self._received.append((now, event))
         self._listener.event(event, now)
         match event.get("type"):
-            case "profile" if self._plan.profile is None and self._packetiser is not None:
-                self._packetiser.set_profile(SendProfile.from_fields(event))
+            case "profile" if self._plan.profile is None:
+                self._apply(event)
             case "cue" if self._channel is not None:
                 assert self._channel is not None
                 acknowledgement = {
@@ -326,6 +327,21 @@ class Visit:
                 self._spawn(self._channel.send(acknowledgement))
             case "summary" if self._summary is not None and not self._summary.done():
                 self._summary.set_result(event)
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        """Send as the profile says, and say so; a phone whose user fixed the profile does neither.
+
+        Commands are told again until they are acknowledged, and come late after a reconnect: an older one
+        than the last is not obeyed.
+        """
+        command = int(event.get("command", 0))
+        if self._packetiser is None or self._channel is None or command < self._command:
+            return
+        self._command = command
+        profile = SendProfile.from_fields(event)
+        if profile != self._packetiser.profile:
+            self._packetiser.set_profile(profile)
+        self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
