@@ -1,0 +1,278 @@
+"""`fieldcoach bench network`: what loss leaves of a visit on our receive path, and on stock aiortc's."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from fieldcoach.common.audio import SAMPLE_RATE
+
+from ..errors import Refused
+from ..network import Relay, Way, schedule_of
+from ..network.profiles import BENCH_CLEAN_S, BENCH_DELAY_MS
+from ..percentiles import summary_ms
+from ..phone.audio_file import read_pcm
+from ..phone.profile import LADDER, SendProfile
+from ..phone.visit import TRAILING_SILENCE_S, Visit, VisitPlan, VisitResult
+from ..project import DEFAULT_PLAYBOOK
+from ..stack import Stack, StackOptions
+from .audio_tap import AudioTap
+from .delivered import (
+    SentAudio,
+    Stretch,
+    delays_ms,
+    flags_ms,
+    ours_delivered,
+    sent_audio,
+    speaking_kbps,
+    stock_delivered,
+    wire_kbps,
+)
+from .gold import GoldVisit, load_visit, visits_in
+from .machine import machine, process_age_s
+from .network_table import print_figures
+from .score import score_visit
+from .stock import StockReception, receive_stock
+from .visit import DEFAULT_VISITS, MAX_VISITS, QUICK_LIMIT_S, QUICK_VISIT
+from .words import NO_ERRORS, WordErrors
+
+LOSSES = tuple(f"l{percent:02}b{burst}" for percent in (1, 5, 10, 20) for burst in (1, 3))
+QUICK_LOSSES = ("l20b3",)
+"""The hardest one: of a few hundred packets, 1 % in bursts is nothing or a lot."""
+CLEAN = "l00b1"
+"""The same link without loss, for the delay that the receive path adds."""
+PROFILE = LADDER["L1"]
+"""Where a visit starts: 16 kbps in packets of 40 ms, the same for both receivers and the whole run."""
+REPLAY_PROFILE = LADDER["L0"]
+"""What stock aiortc left goes through the stack a second time, without loss, at the highest bitrate."""
+SEED = 1
+"""Of the first visit; each has its own, the same for both receivers."""
+AT_ONCE = 4
+"""Visits in parallel: the phones, the receivers and the stack share this machine."""
+BUSY_TRIES = 30
+BUSY_PAUSE_S = 2.0
+QUICK_RESERVE_S = 14.0
+"""The recording is played twice; besides, silence after it, two connections, a summary, the stack's stop."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Cell:
+    """One visit through one network, by both receivers."""
+
+    gold: GoldVisit
+    network: str
+    seed: int
+    pcm: bytes = field(repr=False)
+    sent: SentAudio = field(repr=False)
+    ours: dict[str, Any] = field(default_factory=dict)
+    stock: dict[str, Any] = field(default_factory=dict)
+    ours_words: WordErrors = NO_ERRORS
+    stock_words: WordErrors = NO_ERRORS
+    delays_ms: list[float] = field(default_factory=list)
+    asr: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def voiced(self) -> int:
+        """Samples that were sent since the link began to lose."""
+        return self.sent.samples_from(BENCH_CLEAN_S)
+
+
+async def bench_network(root: Path, quick: bool, folder: Path | None, console: Console) -> dict[str, Any]:
+    """Play every visit through every network, to our stack and to a stock receiver.
+
+    Raises:
+        ToolError: a visit can't be read, or can't be played.
+    """
+    before = machine()
+    golds = _chosen(root, quick, folder)
+    cells, clean = _cells(golds, quick)
+    console.print(
+        f"{len(cells)} networks and visits, {len(clean)} without loss; {AT_ONCE} at a time", highlight=False
+    )
+    limit = asyncio.Semaphore(AT_ONCE)
+    with tempfile.TemporaryDirectory(prefix="fieldcoach-bench-") as run_dir:
+        options = StackOptions(root=root, run_dir=Path(run_dir))
+        async with Stack(options) as stack, AudioTap(stack.nats_url) as tap:
+            await _all(
+                *(_stock(cell, stack, limit) for cell in cells),
+                *(_ours(cell, stack, tap, limit) for cell in (*cells, *clean)),
+            )
+    figures = _figures(cells, clean, before, quick)
+    print_figures(console, figures)
+    return figures
+
+
+def _chosen(root: Path, quick: bool, folder: Path | None) -> list[GoldVisit]:
+    if folder is not None:
+        golds = visits_in(folder, 1 if quick else MAX_VISITS)
+    else:
+        names = (QUICK_VISIT,) if quick else DEFAULT_VISITS
+        golds = [load_visit(root / "visits" / f"{name}.json") for name in names]
+    if quick:
+        limit_s = (QUICK_LIMIT_S - QUICK_RESERVE_S - process_age_s()) / 2
+        golds = [gold.until(limit_s) for gold in golds]
+    return golds
+
+
+def _cells(golds: list[GoldVisit], quick: bool) -> tuple[list[Cell], list[Cell]]:
+    lossy, clean = [], []
+    for seed, gold in enumerate(golds, SEED):
+        pcm = read_pcm(gold.audio)[: 2 * round(SAMPLE_RATE * gold.seconds)]
+        # the visit's own end: Visit sends this silence too
+        sent = sent_audio(pcm + bytes(2 * round(SAMPLE_RATE * TRAILING_SILENCE_S)), PROFILE)
+        lossy += [Cell(gold, name, seed, pcm, sent) for name in (QUICK_LOSSES if quick else LOSSES)]
+        clean.append(Cell(gold, CLEAN, seed, pcm, sent))
+    return lossy, clean
+
+
+async def _ours(cell: Cell, stack: Stack, tap: AudioTap, limit: asyncio.Semaphore) -> None:
+    async with limit, Relay(schedule_of(cell.network), cell.seed) as relay:
+        result = await _visit(stack, cell.pcm, PROFILE, relay)
+        cell.ours = _ours_report(cell, tap.of(result.session), result) | _network_report(relay)
+    cell.asr = result.asr
+
+
+def _ours_report(cell: Cell, stretches: list[Stretch], result: VisitResult) -> dict[str, Any]:
+    cell.ours_words = score_visit(cell.gold, result.events, result.summary).words
+    cell.delays_ms = delays_ms(stretches, result.started_at, BENCH_DELAY_MS / 1e3, BENCH_CLEAN_S)
+    delivered = ours_delivered(stretches, BENCH_CLEAN_S)
+    return {
+        "delivered_ms": delivered * 1_000 // SAMPLE_RATE,
+        "delivered": delivered / cell.voiced,
+        "flags_ms": flags_ms(stretches),
+        "delay_ms": summary_ms(cell.delays_ms, 50, 95),
+        "retransmitted": result.retransmitted,
+        "wer": cell.ours_words.rate,
+    }
+
+
+async def _stock(cell: Cell, stack: Stack, limit: asyncio.Semaphore) -> None:
+    async with limit, Relay(schedule_of(cell.network), cell.seed) as relay:
+        reception = await receive_stock(cell.pcm, PROFILE, relay)
+        network = _network_report(relay)
+    async with limit:
+        result = await _visit(stack, bytes(reception.pcm), REPLAY_PROFILE)
+    cell.stock_words = score_visit(cell.gold, result.events, result.summary).words
+    cell.stock = _stock_report(cell, reception) | network
+
+
+def _stock_report(cell: Cell, reception: StockReception) -> dict[str, Any]:
+    delivered = stock_delivered(cell.sent, reception.given_out, BENCH_CLEAN_S)
+    return {
+        "delivered_ms": delivered * 1_000 // SAMPLE_RATE,
+        "delivered": delivered / cell.voiced,
+        "wer": cell.stock_words.rate,
+    }
+
+
+def _network_report(relay: Relay) -> dict[str, Any]:
+    uplink = relay.link.counts(Way.UP)
+    return {"packets": uplink.sent, "lost": uplink.lost, "late_ms": round(relay.worst_late_ms, 1)}
+
+
+async def _visit(stack: Stack, pcm: bytes, profile: SendProfile, network: Relay | None = None) -> VisitResult:
+    plan = VisitPlan(
+        gateway=stack.gateway_url,
+        token=stack.user_token(),
+        pcm=pcm,
+        playbook=DEFAULT_PLAYBOOK,
+        profile=profile,
+        network=network,
+    )
+    for _ in range(BUSY_TRIES):
+        try:
+            return await Visit(plan).run()
+        except Refused as refused:
+            if not refused.retryable:
+                raise
+        await asyncio.sleep(BUSY_PAUSE_S)  # every worker is full: another visit has to end first
+    return await Visit(plan).run()
+
+
+async def _all(*work: Awaitable[T]) -> list[T]:
+    """Wait for all; the first that fails ends the others."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _figures(cells: list[Cell], clean: list[Cell], before: dict[str, object], quick: bool) -> dict[str, Any]:
+    by_network: dict[str, list[Cell]] = {}
+    for cell in (*cells, *clean):
+        by_network.setdefault(cell.network, []).append(cell)
+    lossy = {name: found for name, found in by_network.items() if name != CLEAN}
+    asr = clean[0].asr
+    return {
+        "bench": "network",
+        "quick": quick,
+        "engine": asr.get("engine"),
+        "model": asr.get("model"),
+        "machine": before,
+        "seed": SEED,
+        "profile": PROFILE.rung,
+        "round_trip_ms": 2 * BENCH_DELAY_MS,
+        "delivered": {
+            "ours": _shares(by_network, lambda cell: cell.ours),
+            "stock": _shares(lossy, lambda cell: cell.stock),
+        },
+        "wer": {
+            "ours": _rates(by_network, lambda cell: cell.ours_words),
+            "stock": _rates(lossy, lambda cell: cell.stock_words),
+        },
+        "delay_ms": summary_ms([ms for cell in clean for ms in cell.delays_ms], 50, 95),
+        "lost": {
+            name: round(
+                sum(cell.ours["lost"] for cell in found) / sum(cell.ours["packets"] for cell in found), 4
+            )
+            for name, found in by_network.items()
+        },
+        "wire_kbps": _wire(clean, is_speaking=True),
+        "wire_kbps_visit": _wire(clean, is_speaking=False),
+        "cells": [
+            {"visit": cell.gold.id, "network": cell.network, "ours": cell.ours, "stock": cell.stock or None}
+            for cell in (*clean, *cells)
+        ],
+    }
+
+
+def _shares(by_network: dict[str, list[Cell]], report: Callable[[Cell], dict[str, Any]]) -> dict[str, float]:
+    """Delivered over sent, all visits of a network together."""
+    return {
+        name: round(
+            sum(report(cell)["delivered"] * cell.voiced for cell in found)
+            / sum(cell.voiced for cell in found),
+            5,
+        )
+        for name, found in by_network.items()
+    }
+
+
+def _rates(by_network: dict[str, list[Cell]], words: Callable[[Cell], WordErrors]) -> dict[str, float | None]:
+    rates = {name: sum(map(words, found), NO_ERRORS).rate for name, found in by_network.items()}
+    return {name: None if rate is None else round(rate, 4) for name, rate in rates.items()}
+
+
+def _wire(clean: list[Cell], is_speaking: bool) -> dict[str, float]:
+    """Mean of the visits at each rung: of the packets that the phone sends of them."""
+    found: dict[str, float] = {}
+    for rung, profile in LADDER.items():
+        rates = []
+        for cell in clean:
+            sent = sent_audio(cell.pcm, profile)
+            rates.append(
+                speaking_kbps(sent, cell.gold.lines, profile)
+                if is_speaking
+                else wire_kbps(sent, len(cell.pcm) / 2 / SAMPLE_RATE)
+            )
+        found[rung] = round(sum(rates) / len(rates), 1)
+    return found

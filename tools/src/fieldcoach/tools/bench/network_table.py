@@ -1,0 +1,51 @@
+"""The tables of `bench network`."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_figures(console: Console, figures: dict[str, Any]) -> None:
+    """For a person."""
+    table = Table(
+        title=f"bench network: round trip {figures['round_trip_ms']:.0f} ms, rung {figures['profile']}",
+        title_justify="left",
+    )
+    table.add_column("loss, burst")
+    for name in ("lost", "delivered\nours", "delivered\nstock", "WER\nours", "WER\nstock"):
+        table.add_column(name, justify="right")
+    delivered, wer = figures["delivered"], figures["wer"]
+    for network in sorted(delivered["ours"]):
+        table.add_row(
+            f"{int(network[1:3])} %, {network[4:]}",
+            _percent(figures["lost"].get(network), 1),
+            _percent(delivered["ours"].get(network), 2),
+            _percent(delivered["stock"].get(network), 2),
+            _percent(wer["ours"].get(network), 1),
+            _percent(wer["stock"].get(network), 1),
+        )
+    console.print(table)
+    delay = figures["delay_ms"]
+    _say(console, f"added delay without loss: p50 {_ms(delay['p50'])}, p95 {_ms(delay['p95'])}")
+    for title, name in (("while speaking", "wire_kbps"), ("over the visit", "wire_kbps_visit")):
+        rungs = "  ".join(f"{rung} {kbps:.1f}" for rung, kbps in figures[name].items())
+        _say(console, f"kbps on the wire {title}: {rungs}")
+    machine = figures["machine"]
+    _say(
+        console,
+        f"{figures['engine']} / {figures['model']}; {machine['cores']} cores of {machine['cpu']},"
+        f" load before the run {machine['load_1min']}",
+    )
+
+
+def _percent(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} ms"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
