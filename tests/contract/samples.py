@@ -48,6 +48,13 @@ MESSAGES: list[m.Message] = [
             type="bad-sdp", title="t", status=400, detail="d", field="sdp", fix="f", retry_after_s=2
         ),
     ),
+    m.OpusFrames(
+        session=S,
+        source=C,
+        purpose="backfill",
+        packets=(m.OpusPacket(sequence=65_535, timestamp=4_294_967_295, payload=b"\x48\1"),),
+        last=True,
+    ),
     m.PartialTranscript(
         session=S,
         epoch=1,

@@ -13,6 +13,8 @@ from .errors import MessageRejected
 
 MAX_EVENT_BYTES = 16 * 1024
 MAX_SDP_BYTES = 64 * 1024
+MAX_OPUS_BYTES = 1_275
+"""RFC 6716 section 3.2.1: the longest frame, more than our packets of speech (360)."""
 
 SessionId = Annotated[str, Field(pattern=r"^[a-z0-9]{26}$")]
 Rung = Literal["L0", "L1", "L2", "L3", "L4", "L5"]
@@ -150,11 +152,12 @@ class SignalRequest(Message):
     """gateway → the ingest of a session. `sdp` is the offer, or the ICE fragment of `restart` and `trickle`.
 
     `resource` is the WHIP session that is meant, empty for the present one. `etag` holds the ICE sessions
-    that the client knows (`If-Match`), comma-separated.
+    that the client knows (`If-Match`), comma-separated. `audio` announces sound by `OpusFrames`; its
+    `resource` is their `source`.
     """
 
     kind: Literal["sig"] = "sig"
-    action: Literal["offer", "restart", "trickle", "pause", "resume", "close", "end"]
+    action: Literal["offer", "audio", "restart", "trickle", "pause", "resume", "close", "end"]
     session: SessionId
     languages: tuple[Language, ...] = ("en",)
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)
@@ -172,6 +175,31 @@ class SignalReply(Message):
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)
     etag: str = ""
     problem: Problem | None = None
+
+
+class OpusPacket(BaseModel):
+    """One Opus packet with its RTP sequence number and its timestamp at 48 kHz; both wrap."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sequence: int = Field(ge=0, le=0xFFFF)
+    timestamp: int = Field(ge=0, le=0xFFFF_FFFF)
+    payload: bytes = Field(min_length=1, max_length=MAX_OPUS_BYTES, repr=False)
+
+
+class OpusFrames(Message):
+    """gateway → the ingest of a session: Opus that did not come by RTP.
+
+    `live` is sound as it is captured, by a phone whose UDP is blocked; `source` names its connection, as an
+    SSRC names a stream. `backfill` is sound that was lost; `source` names the upload, `last` is its end.
+    """
+
+    kind: Literal["opus"] = "opus"
+    session: SessionId
+    source: SessionId
+    purpose: Literal["live", "backfill"] = "live"
+    packets: tuple[OpusPacket, ...] = ()
+    last: bool = False
 
 
 # ── transcripts: asr → coach, gateway ────────────────────────────────────────────────────────────────────
