@@ -2,21 +2,26 @@
 
 import asyncio
 import json
+import re
+import wave
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from fieldcoach.tools.commands.visit import JsonView
+from fieldcoach.tools.commands.visit import JsonView, VisitRequest
+from fieldcoach.tools.commands.visit import visit as visit_command
 from fieldcoach.tools.errors import (
     EventsClosed,
     GatewayUnreachable,
     MediaFailed,
     Refused,
     SummaryMissing,
+    UnknownNetwork,
     VisitError,
 )
 from fieldcoach.tools.phone import visit as visit_module
@@ -39,6 +44,7 @@ class FakeGateway:
         self.resumed_after: list[str | None] = []
         self.authorizations: list[str] = []
         self.packets = 0
+        self.offers_addresses = True
         self.offers = 0
         self.asked = 0
         self.sends_summary = True
@@ -92,6 +98,7 @@ class FakeGateway:
         assert request.content_type == "application/sdp"
         assert "opus/48000" in offer
         assert "PCMU" not in offer
+        self.offers_addresses = "a=candidate" in offer
         if self.answers_media:
             self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
@@ -299,3 +306,39 @@ async def test_a_gateway_that_is_away_is_told_with_the_fix() -> None:
 async def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(VisitError, match="give an address like"):
         await Visit(VisitPlan(gateway="localhost:8080", token="t", pcm=SPEECH)).run()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_visit_through_a_network_says_what_the_network_did(
+    as_json: bool, gateway: FakeGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = tmp_path / "speech.wav"
+    with wave.open(str(recording), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(SPEECH)
+    request = VisitRequest(
+        audio=recording,
+        run_dir=tmp_path,
+        gateway=gateway.url,
+        token="user",
+        as_json=as_json,
+        network="4g",
+        seed=3,
+    )
+    await visit_command(request)
+    out, err = capsys.readouterr()
+    told, other = (err, out) if as_json else (out, err)
+    assert "network 4g, seed 3" in told
+    assert "delivered" in told
+    assert "network 4g" not in other
+    assert gateway.offers_addresses is False
+    # everything went through it: as many packets as the far side counted, and the handshake besides
+    sent = int(re.search(r"uplink +(\d+) packets", told)[1])  # type: ignore[index]
+    assert sent > gateway.packets > 10
+    if as_json:
+        assert [json.loads(line)["type"] for line in out.splitlines()] == ["state", "final", "cue", "summary"]
+
+
+async def test_an_unknown_network_is_told_before_anything_begins(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNetwork, match="6g"):
+        await visit_command(VisitRequest(audio=tmp_path / "none.wav", run_dir=tmp_path, network="6g"))
