@@ -55,7 +55,7 @@ AT_ONCE = 4
 """Visits in parallel: the phones, the receivers and the stack share this machine."""
 BUSY_TRIES = 30
 BUSY_PAUSE_S = 2.0
-QUICK_RESERVE_S = 14.0
+QUICK_RESERVE_S = 17.0
 """The recording is played twice; besides, silence after it, two connections, a summary, the stack's stop."""
 
 T = TypeVar("T")

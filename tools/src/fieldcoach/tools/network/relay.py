@@ -17,8 +17,8 @@ from .report import report_lines
 from .sdp import Address, candidates_of, hidden, rewritten
 
 HOST = "127.0.0.1"
-MAX_CLIENT_ADDRESSES = 16
-"""A phone has three to six; each costs a socket."""
+MAX_CLIENT_ADDRESSES = 64
+"""A phone has three to six, and new ones after each ICE restart; each costs a socket."""
 MAX_EARLY = 64
 """Packets kept while a socket is being opened, which takes one turn of the loop."""
 
