@@ -62,6 +62,7 @@ export class App {
         paused: false,
         acknowledged: [],
         ticked: [],
+        dataUsed: 0,
       });
       if (source) this.visit?.attach(source);
     } catch (error) {
@@ -105,7 +106,7 @@ export class App {
   }
 
   private run(saved: SavedVisit, restored = false): void {
-    const { session, listening, startedAt, ticked } = saved;
+    const { session, listening, startedAt, ticked, dataUsed } = saved;
     this.store.dispatch({
       type: "visit-opened",
       visit: openedVisit({
@@ -116,6 +117,7 @@ export class App {
         restored,
         source: saved.source === null ? null : { kind: saved.source, name: "" },
         ticked,
+        dataUsed,
       }),
     });
     if (saved.paused) this.store.dispatch({ type: "paused", paused: true });

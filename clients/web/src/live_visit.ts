@@ -7,14 +7,15 @@
 import { endSession, fetchSummary } from "./session/api";
 import { Backoff } from "./session/backoff";
 import { systemClock } from "./session/clock";
+import { DataUsed } from "./session/data_used";
 import { type EndOfStream, EventStream, type Socket } from "./session/events";
 import { MediaLink } from "./session/media";
 import { RequestError } from "./session/problem";
-import type { CueAction, ServerEvent } from "./session/protocol";
+import type { CueAction, ProfileEvent, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
 import { ServerClock } from "./session/server_clock";
 import type { AudioSource } from "./session/source";
-import { WhipPublisher } from "./session/whip";
+import { type SoundStats, WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
 import { troubleOf } from "./trouble";
 
@@ -23,8 +24,8 @@ function networkInformation(): (EventTarget & { type?: string }) | undefined {
   return (navigator as { connection?: EventTarget & { type?: string } }).connection;
 }
 
-/** Often enough for a graph of the link, rare beside the audio (0.1 kbps). */
-const STATS_INTERVAL_MS = 10_000;
+/** Often enough to see the link change, rare beside the audio (0.2 kbps). */
+const STATS_INTERVAL_MS = 5_000;
 
 /** The summary comes as an event within a second; then it is asked for, in case the events socket is gone. */
 const SUMMARY_EVENT_MS = 3_000;
@@ -38,6 +39,8 @@ export class LiveVisit {
   private cancelCue: (() => void) | null = null;
   private cancelStats: (() => void) | null = null;
   private cancelSummary: (() => void) | null = null;
+  private readonly dataUsed: DataUsed;
+  private command = 0;
   private collecting = false;
   private over = false;
 
@@ -46,6 +49,7 @@ export class LiveVisit {
     private readonly saved: SavedVisit,
   ) {
     const { session } = saved;
+    this.dataUsed = new DataUsed(saved.dataUsed);
     this.stream = this.createStream();
     this.media = new MediaLink(
       {
@@ -65,7 +69,7 @@ export class LiveVisit {
         },
         onRefused: (error) => store.dispatch({ type: "trouble", trouble: troubleOf(error) }),
       },
-      session.profile.max_bitrate,
+      session.profile,
     );
   }
 
@@ -234,12 +238,33 @@ export class LiveVisit {
       saveVisit(saved);
       return;
     }
-    if (event.type === "profile") this.media.setMaxBitrate(event.max_bitrate);
+    if (event.type === "profile") void this.follow(event);
     const before = this.store.get().visit?.cue;
     this.store.dispatch({ type: "server", event, now: this.clock.now() });
     if (event.type === "cue") this.cueArrived(event.cue_id, before?.event.cue_id);
     if (event.type === "state" && event.state === "ended") this.serverEnded();
     if (event.type === "summary") this.dispose();
+  }
+
+  /** A command comes again until it is acknowledged, and an old one after a reconnect: that is not obeyed. */
+  private async follow(event: ProfileEvent): Promise<void> {
+    if (event.command < this.command) return;
+    this.command = event.command;
+    const followed = await this.media.follow(event);
+    if (followed) this.stream.send({ type: "applied", command: event.command, rung: event.rung });
+  }
+
+  private statsCame({ fraction_lost: lost, ...stats }: SoundStats): void {
+    const { saved } = this;
+    this.stream.sendIfOpen({ type: "stats", ...stats });
+    saved.dataUsed = this.dataUsed.add(stats);
+    saveVisit(saved);
+    this.store.dispatch({
+      type: "sound",
+      rttMs: stats.rtt_ms ?? null,
+      lost: lost ?? null,
+      dataUsed: saved.dataUsed,
+    });
   }
 
   private cueArrived(cueId: string, replaced: string | undefined): void {
@@ -351,7 +376,7 @@ export class LiveVisit {
     this.cancelStats = this.clock.after(STATS_INTERVAL_MS, () => {
       this.reportStats();
       void this.media.stats().then((stats) => {
-        if (stats && Object.keys(stats).length > 0) this.stream.sendIfOpen({ type: "stats", ...stats });
+        if (stats && Object.keys(stats).length > 0) this.statsCame(stats);
       });
     });
   }

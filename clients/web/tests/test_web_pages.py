@@ -3,6 +3,7 @@
 Run `npm run build` first. `FIELDCOACH_WEB_SHOTS=DIR` keeps a picture of every state.
 """
 
+import asyncio
 import gzip
 import os
 import shutil
@@ -153,6 +154,54 @@ async def test_the_offer_is_opus_only_and_mono(page: Page, gateway: FakeGateway)
     assert "opus/48000/2" in offer
     assert "sprop-stereo=0" in offer
     assert "a=sendonly" in offer
+
+
+def profile(command: int, rung: str, bitrate: int, ptime_ms: int) -> dict[str, Any]:
+    return {
+        "type": "profile", "command": command, "rung": rung, "max_bitrate": bitrate, "ptime_ms": ptime_ms,
+        "fec": True, "dtx": True, "nack": True,
+    }  # fmt: skip
+
+
+async def rate(gateway: FakeGateway) -> float:
+    """Packets a second."""
+    before = await gateway.packets()
+    await asyncio.sleep(2)
+    return (await gateway.packets() - before) / 2
+
+
+def applied(gateway: FakeGateway) -> list[tuple[int, str]]:
+    return [(m["command"], m["rung"]) for m in gateway.heard if m["type"] == "applied"]
+
+
+async def test_the_sound_follows_the_profile(page: Page, gateway: FakeGateway) -> None:
+    """The packet time changes on the wire without the server; the page acknowledges, and says how it goes."""
+    await begin(page, gateway)
+    assert "nack" in gateway.offers[0]
+    await expect(page.get_by_test_id("state")).to_have_text("Listening")
+    await gateway.say(profile(1, "L1", 16_000, 40))
+    await gateway.until("acknowledge L1", lambda: applied(gateway) == [(1, "L1")])
+    await expect(page.get_by_test_id("network")).to_contain_text("Good link")
+    assert 20 < await rate(gateway) < 30
+    await gateway.ask_again(3)
+    await gateway.say(profile(2, "L2", 12_000, 60), profile(3, "L3", 10_000, 120))
+    await gateway.until("acknowledge L3", lambda: (3, "L3") in applied(gateway))
+    await expect(page.get_by_test_id("network")).to_contain_text("Poor link")
+    assert 7 < await rate(gateway) < 10
+    await gateway.say(profile(2, "L2", 12_000, 60), profile(3, "L3", 10_000, 120))
+    await gateway.until("acknowledge again", lambda: applied(gateway).count((3, "L3")) == 2)
+    assert applied(gateway).count((2, "L2")) <= 1, "an older command is not obeyed"
+    await gateway.until("report", lambda: any(m["type"] == "stats" for m in gateway.heard))
+    stats = next(m for m in reversed(gateway.heard) if m["type"] == "stats")
+    assert stats["retransmitted"] == 3
+    assert stats["header_bytes_sent"] > 500
+    await expect(page.get_by_test_id("data-used")).to_contain_text("kB")
+    await shoot(page, "visit-poor-link")
+    await gateway.say(profile(4, "L0", 24_000, 20))
+    await gateway.until("acknowledge L0", lambda: (4, "L0") in applied(gateway))
+    assert 45 < await rate(gateway) < 55
+    await expect(page.get_by_test_id("network")).to_contain_text("Good link")
+    await shoot(page, "visit-good-link")
 
 
 async def test_a_cue_expires_or_is_replaced_by_a_newer_one(page: Page, gateway: FakeGateway) -> None:

@@ -7,9 +7,9 @@
 import { Backoff } from "./backoff";
 import type { Clock } from "./clock";
 import { RequestError } from "./problem";
-import type { LinkStats } from "./protocol";
+import type { Profile } from "./protocol";
 import { Recovery, SilenceWatch } from "./recovery";
-import type { WhipOptions, WhipPublisher } from "./whip";
+import type { SoundStats, WhipOptions, WhipPublisher } from "./whip";
 
 /** `blocked`: the gateway answers but the sound does not get through. */
 export type MediaLinkState = "off" | "connecting" | "connected" | "lost" | "blocked";
@@ -23,11 +23,11 @@ const CONNECT_MS = 10_000;
 /** The part of WhipPublisher that is used. */
 export type Publisher = Pick<
   WhipPublisher,
-  "publish" | "setMaxBitrate" | "restartIce" | "pulse" | "stats" | "close" | "release"
+  "publish" | "follow" | "restartIce" | "pulse" | "stats" | "close" | "release"
 >;
 
 export interface MediaOptions {
-  createPublisher: (wiring: Pick<WhipOptions, "track" | "maxBitrate" | "onConnection">) => Publisher;
+  createPublisher: (wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">) => Publisher;
   clock: Clock;
   random: () => number;
   onState: (state: MediaLinkState) => void;
@@ -48,7 +48,7 @@ export class MediaLink {
 
   constructor(
     private readonly options: MediaOptions,
-    private maxBitrate: number,
+    private profile: Profile,
   ) {
     this.backoff = new Backoff(options.random);
     this.recovery = new Recovery({
@@ -98,13 +98,14 @@ export class MediaLink {
     else this.wake();
   }
 
-  setMaxBitrate(bitsPerSecond: number): void {
-    this.maxBitrate = bitsPerSecond;
-    // A connection that is closing refuses; the next one starts with the new figure anyway.
-    void this.publisher?.setMaxBitrate(bitsPerSecond).catch(() => undefined);
+  /** Send by this profile, the next connections too. @returns whether sound is sent by it now. */
+  async follow(profile: Profile): Promise<boolean> {
+    this.profile = profile;
+    const { publisher } = this;
+    return (await publisher?.follow(profile)) === true && publisher === this.publisher;
   }
 
-  async stats(): Promise<LinkStats | null> {
+  async stats(): Promise<SoundStats | null> {
     return this.state === "connected" && this.publisher ? this.publisher.stats() : null;
   }
 
@@ -142,7 +143,7 @@ export class MediaLink {
     this.discard();
     const publisher = this.options.createPublisher({
       track: this.track,
-      maxBitrate: this.maxBitrate,
+      profile: this.profile,
       onConnection: (state) => {
         if (publisher === this.publisher) this.onConnection(state);
       },

@@ -60,6 +60,8 @@ export interface StateEvent extends Numbered {
 
 export interface ProfileEvent extends Numbered, Profile {
   type: "profile";
+  /** Rises with each change; the same one may come again. */
+  command: number;
 }
 
 export interface PartialEvent {
@@ -184,6 +186,8 @@ export type ServerEvent =
 export type ClientMessage =
   /** `at`: wall-clock milliseconds since 1970. */
   | { type: "ack"; cue_id: string; action: CueAction; at: number }
+  /** Sound is sent by this profile from now on. */
+  | { type: "applied"; command: number; rung: string }
   | { type: "pause" }
   | { type: "resume" }
   | { type: "end" }
@@ -193,7 +197,10 @@ export type ClientMessage =
 export interface LinkStats {
   rtt_ms?: number;
   packets_sent?: number;
+  /** Opus, without any headers. */
   bytes_sent?: number;
+  /** RTP headers. */
+  header_bytes_sent?: number;
   retransmitted?: number;
 }
 
@@ -310,7 +317,12 @@ const READERS = new Map<string, (fields: Fields) => ServerEvent>(
       degraded: f.textOrNull("degraded"),
       at: f.number("at"),
     }),
-    profile: (f) => ({ type: "profile", id: f.text("id"), ...readProfile(f) }),
+    profile: (f) => ({
+      type: "profile",
+      id: f.text("id"),
+      command: f.number("command"),
+      ...readProfile(f),
+    }),
     partial: (f) => ({
       type: "partial",
       utterance: f.number("utterance"),

@@ -19,6 +19,8 @@ export interface SavedVisit {
   acknowledged: string[];
   /** Stages ticked by hand. */
   ticked: string[];
+  /** Bytes that the sound has cost so far. */
+  dataUsed: number;
 }
 
 export function saveVisit(visit: SavedVisit): void {
@@ -55,5 +57,6 @@ export function readSavedVisit(text: string): SavedVisit {
     paused: json.paused === true,
     acknowledged: texts(json.acknowledged),
     ticked: texts(json.ticked),
+    dataUsed: typeof json.dataUsed === "number" ? json.dataUsed : 0,
   };
 }

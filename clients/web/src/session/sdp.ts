@@ -1,4 +1,9 @@
-/** What the offer says about Opus. Pure text in, text out. */
+/** What offers and answers say about Opus and ICE. Pure text in, text out. */
+
+import type { Profile } from "./protocol";
+
+/** The longest packet that Opus has. */
+const MAX_PTIME_MS = 120;
 
 /**
  * Tell the receiver of this offer what will be sent: one channel of speech, wide band, with repair data, and
@@ -37,6 +42,38 @@ export function declareMonoSpeech(sdp: string): string {
 
 function joined(parameters: Map<string, string>): string {
   return [...parameters].map(([name, value]) => (value ? `${name}=${value}` : name)).join(";");
+}
+
+/** The offer with "send again what I ask for" of the audio; browsers do so if it stands in both descriptions. */
+export function declareNack(sdp: string): string {
+  const payloadType = /^a=rtpmap:(\d+) opus\/48000/im.exec(sdp)?.[1];
+  if (!payloadType || new RegExp(`^a=rtcp-fb:${payloadType} nack\\s*$`, "m").test(sdp)) return sdp;
+  return sdp.replace(/^a=rtpmap:\d+ opus\/48000.*(\r?\n)/im, `$&a=rtcp-fb:${payloadType} nack$1`);
+}
+
+/** The answer with these figures for what is to be sent: bitrate and packet time. */
+export function withProfile(answer: string, profile: Pick<Profile, "max_bitrate" | "ptime_ms">): string {
+  const payloadType = /^a=rtpmap:(\d+) opus\/48000/im.exec(answer)?.[1];
+  if (!payloadType) return answer;
+  const prefix = `a=fmtp:${payloadType} `;
+  const others = answer.split(/\r?\n/).filter((line) => line && !/^a=(?:max)?ptime:/.test(line));
+  const parameters = new Map<string, string>();
+  for (const part of (others.find((line) => line.startsWith(prefix)) ?? "").slice(prefix.length).split(";")) {
+    const [name = "", value = ""] = part.trim().split("=");
+    if (name) parameters.set(name, value);
+  }
+  parameters.set("maxaveragebitrate", String(profile.max_bitrate));
+  const written: string[] = [];
+  for (const line of others.filter((each) => !each.startsWith(prefix))) {
+    written.push(line);
+    if (line.startsWith(`a=rtpmap:${payloadType} `))
+      written.push(
+        prefix + joined(parameters),
+        `a=ptime:${profile.ptime_ms}`,
+        `a=maxptime:${Math.max(profile.ptime_ms, MAX_PTIME_MS)}`,
+      );
+  }
+  return `${written.join("\r\n")}\r\n`;
 }
 
 const lines = (sdp: string, ...prefixes: string[]): string[] =>

@@ -5,8 +5,9 @@
  */
 
 import { request } from "./api";
+import { Negotiation } from "./negotiation";
 import { RequestError } from "./problem";
-import type { LinkStats } from "./protocol";
+import type { LinkStats, Profile } from "./protocol";
 import type { Pulse, RestartOutcome } from "./recovery";
 import { declareMonoSpeech, iceFragment, withIceOf } from "./sdp";
 
@@ -24,20 +25,27 @@ export interface WhipOptions {
   token: () => string;
   iceServers: RTCIceServer[];
   track: MediaStreamTrack;
-  maxBitrate: number;
+  profile: Profile;
   onConnection: (state: RTCPeerConnectionState) => void;
+}
+
+/** What the browser knows of the sound that it sends. */
+export interface SoundStats extends LinkStats {
+  /** Of the last second, as the far side reports it. */
+  fraction_lost?: number;
 }
 
 export class WhipPublisher {
   private readonly connection: RTCPeerConnection;
   private readonly sender: RTCRtpSender;
   private resource: string | null = null;
-  private answer = "";
+  private readonly negotiation: Negotiation;
 
   constructor(private readonly options: WhipOptions) {
     this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
     const transceiver = this.connection.addTransceiver(options.track, { direction: "sendonly" });
     this.sender = transceiver.sender;
+    this.negotiation = new Negotiation(this.connection, options.profile);
     const codecs = RTCRtpReceiver.getCapabilities("audio")?.codecs ?? [];
     const opus = codecs.filter((codec) => codec.mimeType.toLowerCase() === "audio/opus");
     if (opus.length > 0) transceiver.setCodecPreferences(opus);
@@ -46,7 +54,7 @@ export class WhipPublisher {
 
   /** @throws RequestError when the gateway refuses the offer or can't be reached. */
   async publish(): Promise<void> {
-    await this.connection.setLocalDescription(await this.connection.createOffer());
+    await this.negotiation.offer();
     await gathered(this.connection);
     const offer = this.connection.localDescription?.sdp ?? "";
     const response = await request(this.options.url, {
@@ -60,9 +68,8 @@ export class WhipPublisher {
     if (location) this.resource = new URL(location, response.url).href;
     const answer = await response.text();
     if (this.connection.signalingState === "closed") return;
-    await this.connection.setRemoteDescription({ type: "answer", sdp: answer });
-    this.answer = answer;
-    await this.setMaxBitrate(this.options.maxBitrate);
+    await this.negotiation.accept(answer);
+    await this.setMaxBitrate(this.options.profile.max_bitrate);
   }
 
   /**
@@ -71,13 +78,17 @@ export class WhipPublisher {
    * While there is no answer the offer stands, and the next call sends the same one again: a server that has
    * taken it already gives the same answer.
    */
-  async restartIce(): Promise<RestartOutcome> {
-    const { connection, resource } = this;
-    if (resource === null || !this.answer) return "refused";
+  restartIce(): Promise<RestartOutcome> {
+    return this.negotiation.serially(() => this.restart());
+  }
+
+  private async restart(): Promise<RestartOutcome> {
+    const { connection, negotiation, resource } = this;
+    if (resource === null || !negotiation.answer) return "refused";
     try {
       if (connection.signalingState === "stable") {
         connection.restartIce();
-        await connection.setLocalDescription(await connection.createOffer());
+        await negotiation.offer();
       }
       const response = await request(resource, {
         method: "PATCH",
@@ -87,10 +98,9 @@ export class WhipPublisher {
         body: iceFragment(connection.localDescription?.sdp ?? ""),
         timeoutMs: RESTART_TIMEOUT_MS,
       });
-      const answer = withIceOf(await response.text(), this.answer);
+      const answer = withIceOf(await response.text(), negotiation.answer);
       if (connection.signalingState !== "have-local-offer") return "answered";
-      await connection.setRemoteDescription({ type: "answer", sdp: answer });
-      this.answer = answer;
+      await negotiation.accept(answer);
       return "answered";
     } catch (error) {
       return error instanceof RequestError && error.retryable ? "unreachable" : "refused";
@@ -109,8 +119,19 @@ export class WhipPublisher {
     return pulse;
   }
 
+  /**
+   * Send by this profile: the bitrate with the next packet, the packet time a moment later.
+   *
+   * @returns whether all of it is in use.
+   */
+  async follow(profile: Profile): Promise<boolean> {
+    // A connection that is closing refuses; the next one begins with the profile anyway.
+    await this.setMaxBitrate(profile.max_bitrate).catch(() => undefined);
+    return this.negotiation.follow(profile);
+  }
+
   /** Bits per second of Opus; takes effect with the next packet. */
-  async setMaxBitrate(bitsPerSecond: number): Promise<void> {
+  private async setMaxBitrate(bitsPerSecond: number): Promise<void> {
     const parameters = this.sender.getParameters();
     const encoding = parameters.encodings[0];
     if (!encoding) return;
@@ -118,8 +139,8 @@ export class WhipPublisher {
     await this.sender.setParameters(parameters);
   }
 
-  async stats(): Promise<LinkStats> {
-    const found: LinkStats = {};
+  async stats(): Promise<SoundStats> {
+    const found: SoundStats = {};
     const report: unknown[] = [];
     (await this.sender.getStats()).forEach((entry: unknown) => {
       report.push(entry);
@@ -128,11 +149,14 @@ export class WhipPublisher {
       if (entry.type === "outbound-rtp") {
         if (typeof entry.packetsSent === "number") found.packets_sent = entry.packetsSent;
         if (typeof entry.bytesSent === "number") found.bytes_sent = entry.bytesSent;
+        if (typeof entry.headerBytesSent === "number") found.header_bytes_sent = entry.headerBytesSent;
         if (typeof entry.retransmittedPacketsSent === "number")
           found.retransmitted = entry.retransmittedPacketsSent;
       }
       if (entry.type === "remote-inbound-rtp" && typeof entry.roundTripTime === "number")
         found.rtt_ms = Math.round(entry.roundTripTime * 1000);
+      if (entry.type === "remote-inbound-rtp" && typeof entry.fractionLost === "number")
+        found.fraction_lost = entry.fractionLost;
     }
     return found;
   }

@@ -41,6 +41,8 @@ function reduceVisit(visit: Visit, action: Action): Visit {
       return { ...visit, link: action.state };
     case "audio":
       return { ...visit, audio: action.state };
+    case "sound":
+      return { ...visit, rttMs: action.rttMs, lost: action.lost, dataUsed: action.dataUsed };
     case "source":
       return { ...visit, source: action.source, sourceState: action.state };
     case "source-state":
@@ -75,6 +77,8 @@ function applyEvent(visit: Visit, event: ServerEvent, now: number): Visit {
         degraded: event.degraded,
         paused: pausedAfter(visit, event.state),
       };
+    case "profile":
+      return { ...visit, rung: event.rung };
     case "partial":
       return applyPartial(visit, event);
     case "final":

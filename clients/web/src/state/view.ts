@@ -59,6 +59,14 @@ export interface Visit {
   audio: MediaLinkState;
   media: MediaState;
   degraded: string | null;
+  /** The rung that the server asks for. */
+  rung: string;
+  /** Of the sound, at the last look. */
+  rttMs: number | null;
+  /** Fraction of the packets. */
+  lost: number | null;
+  /** Bytes. */
+  dataUsed: number;
   paused: boolean;
   ending: boolean;
   /** The stream of events is over, and not by the visit's end. */
@@ -94,6 +102,7 @@ export type Action =
   | { type: "audio"; state: MediaLinkState }
   | { type: "source"; source: Visit["source"]; state: SourceState }
   | { type: "source-state"; state: SourceState }
+  | { type: "sound"; rttMs: number | null; lost: number | null; dataUsed: number }
   | { type: "paused"; paused: boolean }
   | { type: "cue-closed"; cueId: string }
   | { type: "ticked"; stage: string; done: boolean }
@@ -114,7 +123,7 @@ export const START: ViewState = {
 export function openedVisit(
   facts: Pick<
     Visit,
-    "recogniser" | "consentText" | "listening" | "startedAt" | "restored" | "source" | "ticked"
+    "recogniser" | "consentText" | "listening" | "startedAt" | "restored" | "source" | "ticked" | "dataUsed"
   >,
 ): Visit {
   return {
@@ -124,6 +133,9 @@ export function openedVisit(
     audio: "off",
     media: "created",
     degraded: null,
+    rung: "",
+    rttMs: null,
+    lost: null,
     paused: false,
     ending: false,
     halted: null,

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Visit } from "../state/view";
 import { Microphone, MicrophoneOff, Sound } from "./icons";
 import { text } from "./text";
-import { clockTime, sourceKey, stateKey } from "./words";
+import { clockTime, dataSize, networkKey, sourceKey, stateKey } from "./words";
 
 export function StatusBar({ visit, level }: { visit: Visit; level: () => number }) {
   const state = stateKey(visit);
@@ -23,8 +23,26 @@ export function StatusBar({ visit, level }: { visit: Visit; level: () => number 
           {source === "file" && visit.source?.name ? visit.source.name : text.source[source]}
         </span>
         {hears && <Level level={level} />}
+        <Network visit={visit} />
       </div>
     </header>
+  );
+}
+
+/** How well the sound gets through, and what it costs: small, at the end of the line. */
+function Network({ visit }: { visit: Visit }) {
+  const key = networkKey(visit);
+  if (key === null) return null;
+  return (
+    <span class="network" data-testid="network" data-state={key}>
+      {text.network[key]}
+      {visit.dataUsed > 0 && (
+        <span class="data" title={text.dataUsed} data-testid="data-used">
+          <span class="unseen">{text.dataUsed}: </span>
+          {dataSize(visit.dataUsed)}
+        </span>
+      )}
+    </span>
   );
 }
 

@@ -170,6 +170,13 @@ export const text = {
     finished: "The file has ended",
     none: "No sound is taken",
   },
+  network: {
+    good: "Good link",
+    fair: "Fair link",
+    poor: "Poor link",
+    offline: "Offline",
+  },
+  dataUsed: "Data used by the sound",
   banner: {
     lost: "Connection lost. Trying again; the visit goes on.",
     audioLost: "The sound does not arrive. Trying again.",

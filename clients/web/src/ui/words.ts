@@ -50,6 +50,29 @@ export function sourceKey(visit: Visit): SourceKey {
   return isFile ? "file" : "on";
 }
 
+/** The sound's link in one word; a key of `text.network`. Null while no sound is meant to be sent. */
+export type NetworkKey = "good" | "fair" | "poor" | "offline";
+
+/** From these on a link is fair or poor: the ladder's own steps (milliseconds, fraction lost). */
+const RTT_MS = { fair: 500, poor: 900 };
+const LOST = { fair: 0.05, poor: 0.15 };
+
+export function networkKey(visit: Visit): NetworkKey | null {
+  if (!visit.listening || visit.ending || visit.halted) return null;
+  if (visit.link === "lost" || visit.audio === "lost" || visit.audio === "blocked") return "offline";
+  if (visit.audio !== "connected") return null;
+  if (visit.rung === "L5" || visit.media === "suspended") return "offline";
+  const rtt = visit.rttMs ?? 0;
+  const lost = visit.lost ?? 0;
+  if (visit.rung === "L3" || visit.rung === "L4" || rtt > RTT_MS.poor || lost > LOST.poor) return "poor";
+  return visit.rung === "L2" || rtt > RTT_MS.fair || lost > LOST.fair ? "fair" : "good";
+}
+
+/** 12_345 → `12 kB`, 3_456_789 → `3.5 MB`. */
+export function dataSize(bytes: number): string {
+  return bytes < 999_500 ? `${Math.round(bytes / 1_000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** `no_space` → `No space`. Ids are the only name that the summary gives an objection. */
 export function readable(id: string): string {
   const words = id.replace(/[_-]+/g, " ").trim();

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,6 +213,19 @@ class FakeGateway:
         self.made_summary = summary()
         return self.made_summary
 
+    async def packets(self) -> int:
+        """Audio packets that have arrived on the last connection."""
+        receiver = self._peers[-1].getReceivers()[0]
+        stats = await receiver.getStats()
+        return sum(report.packetsReceived for report in stats.values() if report.type == "inbound-rtp")
+
+    async def ask_again(self, count: int) -> None:
+        """NACK the last `count` packets of the last connection, as if they had been lost."""
+        receiver: Any = self._peers[-1].getReceivers()[0]
+        for ssrc, stream in receiver._RTCRtpReceiver__remote_streams.items():
+            last = stream.max_seq
+            await receiver._send_rtcp_nack(ssrc, [(last - back) & 0xFFFF for back in range(count, 0, -1)])
+
     async def _note(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -254,10 +268,13 @@ class FakeGateway:
         await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await peer.setLocalDescription(await peer.createAnswer())
         await sink.start()
+        answer = peer.localDescription.sdp
+        # aiortc leaves it out for audio, and can ask all the same
+        answer = re.sub(r"(a=rtpmap:(\d+) opus/48000/2\r\n)", r"\1a=rtcp-fb:\2 nack\r\n", answer)
         await self._note()
         return web.Response(
             status=201,
-            text=peer.localDescription.sdp,
+            text=answer,
             content_type="application/sdp",
             headers={"Location": f"{PREFIX}/whip/{len(self._peers) - 1}", "ETag": '"1"'},
         )

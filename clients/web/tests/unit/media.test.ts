@@ -1,16 +1,19 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { MediaLink, type MediaLinkState, type Publisher } from "../../src/session/media";
 import { offline, problemOf, RequestError } from "../../src/session/problem";
+import type { Profile } from "../../src/session/protocol";
 import type { Pulse, RestartOutcome } from "../../src/session/recovery";
+import { PROFILE } from "./samples";
 import { VirtualClock } from "./virtual_clock";
 
 class FakePublisher implements Publisher {
   closed = false;
   released = false;
-  bitrates: number[] = [];
+  rungs: string[] = [];
+  follows = true;
 
   constructor(
-    readonly maxBitrate: number,
+    readonly profile: Profile,
     readonly become: (state: RTCPeerConnectionState) => void,
     private readonly fault: Error | null,
   ) {}
@@ -19,9 +22,9 @@ class FakePublisher implements Publisher {
     if (this.fault) throw this.fault;
   }
 
-  async setMaxBitrate(bitsPerSecond: number): Promise<void> {
-    this.bitrates.push(bitsPerSecond);
-    if (this.closed) throw new Error("closed");
+  async follow(profile: Profile): Promise<boolean> {
+    this.rungs.push(profile.rung);
+    return this.follows;
   }
 
   restarts = 0;
@@ -68,8 +71,8 @@ beforeEach(() => {
   fault = null;
   link = new MediaLink(
     {
-      createPublisher: ({ maxBitrate, onConnection }) => {
-        const created = new FakePublisher(maxBitrate, onConnection, fault);
+      createPublisher: ({ profile, onConnection }) => {
+        const created = new FakePublisher(profile, onConnection, fault);
         publishers.push(created);
         return created;
       },
@@ -78,7 +81,7 @@ beforeEach(() => {
       onState: (state) => states.push(state),
       onRefused: (error) => refused.push(error),
     },
-    16_000,
+    PROFILE,
   );
 });
 
@@ -111,15 +114,25 @@ it("tells the gateway when the session goes on without sound, and only then", as
   link.release();
 });
 
-it("keeps the bitrate it was told for the next connection", async () => {
-  link.setMaxBitrate(12_000);
+it("follows a profile, and begins the next connection with it", async () => {
+  const rung = (name: string) => ({ ...PROFILE, rung: name });
+  expect(await link.follow(rung("L2"))).toBe(false);
   await connected();
-  expect(publisher().maxBitrate).toBe(12_000);
-  link.setMaxBitrate(10_000);
-  expect(publisher().bitrates).toEqual([10_000]);
-  publisher().closed = true;
-  link.setMaxBitrate(8_000);
+  expect(publisher().profile.rung).toBe("L2");
+  expect(await link.follow(rung("L3"))).toBe(true);
+  expect(publisher().rungs).toEqual(["L3"]);
+  publisher().follows = false;
+  expect(await link.follow(rung("L4"))).toBe(false);
+  publisher().become("failed");
   await clock.pass(0);
+  expect(publisher().profile.rung).toBe("L4");
+});
+
+it("does not say of a connection that has gone that it follows", async () => {
+  await connected();
+  const followed = link.follow(PROFILE);
+  link.stop();
+  expect(await followed).toBe(false);
 });
 
 describe("a lost connection", () => {

@@ -4,7 +4,7 @@ import { parseEvent, parseSummary } from "../../src/session/protocol";
 import { reduce, shownCue } from "../../src/state/reduce";
 import { Store } from "../../src/state/store";
 import { type Action, openedVisit, START, type ViewState, type Visit } from "../../src/state/view";
-import { CHECKLIST, CUE, ERROR, FINAL, GAP, METRICS, PARTIAL, STATE, SUMMARY } from "./samples";
+import { CHECKLIST, CUE, ERROR, FINAL, GAP, METRICS, PARTIAL, PROFILE, STATE, SUMMARY } from "./samples";
 
 const opened: ViewState = reduce(START, {
   type: "visit-opened",
@@ -16,6 +16,7 @@ const opened: ViewState = reduce(START, {
     restored: false,
     source: null,
     ticked: [],
+    dataUsed: 0,
   }),
 });
 
@@ -189,4 +190,10 @@ it("the store tells its listeners of changes only", () => {
   store.dispatch({ type: "busy", with: null });
   expect(calls).toBe(1);
   expect(store.get().busy).toBeNull();
+});
+
+it("keeps what is known of the sound's link", () => {
+  expect(
+    visitAfter(server(PROFILE), { type: "sound", rttMs: 300, lost: 0.1, dataUsed: 5_000 }),
+  ).toMatchObject({ rung: "L1", rttMs: 300, lost: 0.1, dataUsed: 5_000 });
 });

@@ -4,6 +4,7 @@ export const STATE = { type: "state", id: "e1", state: "live", reason: "", degra
 export const PROFILE = {
   type: "profile",
   id: "e2",
+  command: 3,
   rung: "L1",
   max_bitrate: 16000,
   ptime_ms: 40,

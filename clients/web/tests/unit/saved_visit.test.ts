@@ -10,6 +10,7 @@ const SAVED: SavedVisit = {
   paused: true,
   acknowledged: ["c1 shown"],
   ticked: ["greet"],
+  dataUsed: 42_000,
 };
 
 it("comes back as it was", () => {
@@ -27,6 +28,7 @@ it("does without what is missing or odd", () => {
     paused: false,
     acknowledged: [],
     ticked: ["a"],
+    dataUsed: 0,
   });
 });
 

@@ -3,7 +3,15 @@ import { levelOf } from "../../src/session/source";
 import { tokenInFragment } from "../../src/session/user_token";
 import { openedVisit, type Visit } from "../../src/state/view";
 import { text } from "../../src/ui/text";
-import { clockTime, readable, sourceKey, stateKey, transcriptLines } from "../../src/ui/words";
+import {
+  clockTime,
+  dataSize,
+  networkKey,
+  readable,
+  sourceKey,
+  stateKey,
+  transcriptLines,
+} from "../../src/ui/words";
 import { FINAL, GAP } from "./samples";
 
 const visit = (change: Partial<Visit>): Visit => ({
@@ -15,6 +23,7 @@ const visit = (change: Partial<Visit>): Visit => ({
     restored: false,
     source: { kind: "microphone", name: "" },
     ticked: [],
+    dataUsed: 0,
   }),
   sourceState: "on",
   link: "open",
@@ -113,4 +122,40 @@ it("finds a token in the address", () => {
     null,
     null,
   ]);
+});
+
+describe("the network", () => {
+  it.each<[string | null, Partial<Visit>]>([
+    ["good", {}],
+    ["good", { rung: "L1", rttMs: 200, lost: 0.02 }],
+    ["fair", { rung: "L2" }],
+    ["fair", { rung: "L1", rttMs: 600 }],
+    ["fair", { rung: "L0", lost: 0.08 }],
+    ["poor", { rung: "L3" }],
+    ["poor", { rung: "L4" }],
+    ["poor", { rung: "L1", rttMs: 1_000 }],
+    ["poor", { rung: "L1", lost: 0.2 }],
+    ["offline", { rung: "L5" }],
+    ["offline", { media: "suspended" }],
+    ["offline", { audio: "lost" }],
+    ["offline", { audio: "blocked" }],
+    ["offline", { link: "lost" }],
+    [null, { audio: "connecting" }],
+    [null, { listening: false }],
+    [null, { ending: true }],
+    [null, { halted: "token" }],
+  ])("is %s", (key, change) => {
+    expect(networkKey(visit(change))).toBe(key);
+  });
+
+  it("has its cost in kB and MB", () => {
+    expect([0, 400, 12_345, 999_499, 999_500, 3_456_789].map(dataSize)).toEqual([
+      "0 kB",
+      "0 kB",
+      "12 kB",
+      "999 kB",
+      "1.0 MB",
+      "3.5 MB",
+    ]);
+  });
 });
