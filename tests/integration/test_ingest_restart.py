@@ -13,6 +13,7 @@ from conftest import until
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
 from fieldcoach.common.messages import Gap, SignalReply, SignalRequest
+from fieldcoach.ingest.peer import Peer
 
 from .test_ingest_media import Action, OpusTrack, Phone, World, assert_contiguous, finish, speech
 
@@ -154,7 +155,9 @@ async def test_media_go_on_after_an_ice_restart(world: World, phone: MobilePhone
     await phone.call_over_path(track)
     await until(lambda: n_heard(world, phone) > SAMPLE_RATE // 2)
     session = world.ingest.sessions[phone.session]
-    source, transport = session._source, session.peers[0]._transport
+    peer = session.peers[0]
+    assert isinstance(peer, Peer)
+    source, transport = session._source, peer._transport
     keys = transport._dtls._rx_srtp
     phone.path.is_up = False
     await until(lambda: "suspended" in world.states())
@@ -201,7 +204,9 @@ async def test_another_address_under_the_same_credentials(world: World, phone: M
     await until(lambda: n_heard(world, phone) > before + SAMPLE_RATE)
     assert "suspended" not in world.states()
     # a browser's checks carry USE-CANDIDATE; aioice's consent checks don't, so here it checks once more
-    ice = world.ingest.sessions[phone.session].peers[0]._transport._connection
+    peer = world.ingest.sessions[phone.session].peers[0]
+    assert isinstance(peer, Peer)
+    ice = peer._transport._connection
     pair = phone.ice._nominated[1]
     await pair.protocol.request(
         phone.ice.build_request(pair, nominate=True),

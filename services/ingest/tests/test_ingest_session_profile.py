@@ -67,4 +67,4 @@ def test_a_new_connection_is_told_where_to_go_on() -> None:
     other: Phone = scene.attach()
     assert told(scene)[-1] == (3, "L2")
     scene.pass_time(0.2, talking=True, phone=other)
-    assert scene.session.peers == (other,)
+    assert [peer.resource for peer in scene.session.peers] == [other.resource]

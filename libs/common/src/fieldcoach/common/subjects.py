@@ -37,6 +37,10 @@ class Subjects:
         """Request: may this worker take the session?"""
         return f"{self._root}.asr.claim.{require_id(worker, 'worker')}"
 
+    def asr_backfill(self, worker: str) -> str:
+        """Request: transcribe this late audio, ingest → asr; answered when its finals are out."""
+        return f"{self._root}.asr.backfill.{require_id(worker, 'worker')}"
+
     def ingest_heartbeat(self) -> str:
         """Sessions, capacity and draining of each ingest, ingest → gateways."""
         return f"{self._root}.ingest.hb"
@@ -48,6 +52,10 @@ class Subjects:
     def opus(self, ingest: str, session: str) -> str:
         """Opus frames of a phone whose UDP is blocked, and of back-fill, gateway → ingest."""
         return f"{self._root}.opus.{require_id(ingest, 'ingest')}.{require_id(session, 'session')}"
+
+    def opus_of_ingest(self, ingest: str) -> str:
+        """The one subscription of an ingest to Opus that does not come by RTP."""
+        return f"{self._root}.opus.{require_id(ingest, 'ingest')}.*"
 
     def partial(self, session: str) -> str:
         """Partial transcripts, latest wins."""

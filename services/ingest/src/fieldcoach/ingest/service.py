@@ -19,6 +19,7 @@ from fieldcoach.common.messages import (
     FinalTranscript,
     IngestHeartbeat,
     Message,
+    OpusFrames,
     Problem,
     ProfileApplied,
     SessionEnding,
@@ -36,6 +37,7 @@ from .errors import NoMediaAddress, OfferRejected
 from .fragment import parse_fragment
 from .life import LifeTiming
 from .negotiation import parse_offer
+from .opus_source import OpusSource, take
 from .peer import Peer
 from .rtc_tap import host_addresses
 from .session import Session, SessionTiming
@@ -96,6 +98,7 @@ class IngestService:
         self._own = [
             await self._bus.subscribe(subjects.asr_heartbeat(), self._on_worker),
             await self._bus.subscribe(subjects.ack(self.id), self._on_acks),
+            await self._bus.subscribe(subjects.opus_of_ingest(self.id), self._on_opus),
             await self._bus.serve(subjects.signal(self.id), self._on_signal),
         ]
         self._bus.on_reconnect(self._on_reconnect)
@@ -147,10 +150,10 @@ class IngestService:
 
     async def _on_signal(self, payload: bytes) -> Message:
         request = SignalRequest.decode(payload)
-        if request.action == "offer":
+        if request.action in ("offer", "audio"):
             lock = self._offering.setdefault(request.session, asyncio.Lock())
             async with lock:  # two offers of one phone at once: one after the other
-                reply = await self._offer(request)
+                reply = await (self._offer if request.action == "offer" else self._audio)(request)
             if request.session not in self.sessions:
                 self._offering.pop(request.session, None)
             return reply
@@ -192,14 +195,9 @@ class IngestService:
         except OfferRejected as rejected:
             self.telemetry.offers.add(rejected.problem.type)
             return SignalReply(problem=rejected.problem)
-        refusal = self._why_no_place(request.session)
-        if refusal is not None:
-            self.telemetry.offers.add(refusal.type)
-            return SignalReply(problem=refusal)
-        try:
-            session = await self._session(request)
-        except BusUnavailable:
-            return _problem("not-ready", 503, "No media", "lost NATS", retry_after_s=RETRY_AFTER_S)
+        session = await self._place(request)
+        if isinstance(session, SignalReply):
+            return session
         peer = Peer(offer, self._addresses, session, self.telemetry.transports.add)
         try:
             sdp = await peer.answer(session.profile)
@@ -214,6 +212,27 @@ class IngestService:
         session.attach(peer, time.monotonic())
         self.telemetry.offers.add("answered")
         return SignalReply(sdp=sdp, etag=peer.resource.etag)
+
+    async def _audio(self, request: SignalRequest) -> SignalReply:
+        """A WebSocket of a phone at a gateway; its sound will come as `OpusFrames`."""
+        session = await self._place(request)
+        if isinstance(session, SignalReply):
+            return session
+        source = OpusSource(request.resource)
+        session.attach(source, time.monotonic())
+        self.telemetry.offers.add("websocket")
+        return SignalReply(etag=source.resource.etag)
+
+    async def _place(self, request: SignalRequest) -> Session | SignalReply:
+        """The session, a new one if there is room; else what to answer."""
+        refusal = self._why_no_place(request.session)
+        if refusal is not None:
+            self.telemetry.offers.add(refusal.type)
+            return SignalReply(problem=refusal)
+        try:
+            return await self._session(request)
+        except BusUnavailable:
+            return _problem("not-ready", 503, "No media", "lost NATS", retry_after_s=RETRY_AFTER_S)
 
     def _why_no_place(self, session: str) -> Problem | None:
         if self._is_draining:
@@ -281,6 +300,14 @@ class IngestService:
                 self.telemetry.acks.add("unknown-session")
                 continue
             self.telemetry.acks.add(session.acked(batch.worker, ack, now))
+
+    def _on_opus(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        frames = OpusFrames.decode(payload)
+        session = self.sessions.get(frames.session)
+        if session is None or frames.purpose != "live":
+            self.telemetry.packets.add("unknown-session", len(frames.packets))
+            return
+        take(session, frames, time.monotonic(), self.telemetry.packets.add)
 
     def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         event = decode_event(payload)

@@ -22,10 +22,10 @@ from fieldcoach.common.messages import (
 from fieldcoach.common.numbering import EventNumbers
 
 from .adaptation import Adaptation, Command
+from .connection import Connection
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
-from .peer import Peer
 from .profile import SendProfile
 from .stream import AudioStream
 from .telemetry import IngestTelemetry
@@ -80,7 +80,7 @@ class Session:
         self.adaptation = Adaptation(now, telemetry.commands.add)
         self.outbox: deque[EventMessage] = deque()
         self.claims: deque[Claim] = deque()
-        self.retired: deque[Peer] = deque()
+        self.retired: deque[Connection] = deque()
         """Peer connections to close."""
         self._workers = workers
         self._telemetry = telemetry
@@ -88,8 +88,8 @@ class Session:
         self._wake = wake
         self._timeline = Timeline()
         self._stream: AudioStream | None = None
-        self._source: tuple[Peer, int] | None = None
-        self._peers: list[Peer] = []
+        self._source: tuple[Connection, int] | None = None
+        self._peers: list[Connection] = []
         self._former: deque[str] = deque(maxlen=FORMER)
         self._break_reason = "reconnected"
         self._stopped: tuple[float, str] | None = None
@@ -109,11 +109,11 @@ class Session:
         return self.adaptation.first_profile
 
     @property
-    def peers(self) -> tuple[Peer, ...]:
+    def peers(self) -> tuple[Connection, ...]:
         """The connections, oldest first; two while a new one is coming up."""
         return tuple(self._peers)
 
-    def attach(self, peer: Peer, now: float) -> None:
+    def attach(self, peer: Connection, now: float) -> None:
         """A new connection. The one in use goes on until the new one brings a packet."""
         current = self._source[0] if self._source else None
         for old in [old for old in self._peers if old is not current]:
@@ -124,7 +124,7 @@ class Session:
         self._tell(now)
         self._wake(self)
 
-    def find(self, resource: str) -> Peer | Problem:
+    def find(self, resource: str) -> Connection | Problem:
         """The connection of a WHIP resource; without a name the newest.
 
         The problem tells whether a newer one is in use, or nothing is.
@@ -139,7 +139,7 @@ class Session:
         self.life.offered(now)
         self._collect(now)
 
-    def on_packet(self, peer: Peer, ssrc: int, packet: AudioPacket) -> bool:
+    def on_packet(self, peer: Connection, ssrc: int, packet: AudioPacket) -> bool:
         """An RTP packet of any of the connections; says whether it came because it was asked for."""
         now = packet.arrival
         if self.life.has_ended:
@@ -161,7 +161,7 @@ class Session:
             self._collect(now)
         return is_repaired
 
-    def nacks(self, peer: Peer, now: float) -> tuple[int, list[int]] | None:
+    def nacks(self, peer: Connection, now: float) -> tuple[int, list[int]] | None:
         """What to ask that connection for again: the SSRC, and 16 bit sequence numbers in order."""
         if self._stream is None or self._source is None or self._source[0] is not peer:
             return None
@@ -171,7 +171,7 @@ class Session:
         self._telemetry.asked.add("nack", len(sequences))
         return self._source[1], sequences
 
-    def _switch(self, peer: Peer, ssrc: int, now: float) -> None:
+    def _switch(self, peer: Connection, ssrc: int, now: float) -> None:
         self._close_stream(now)
         count = self._telemetry.packets.add
         self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
@@ -182,7 +182,7 @@ class Session:
         for old in [old for old in self._peers if old is not peer]:
             self._retire(old)
 
-    def on_lost(self, peer: Peer, reason: str, now: float) -> None:
+    def on_lost(self, peer: Connection, reason: str, now: float) -> None:
         """A connection failed or is given up; without another one the session is suspended."""
         if peer not in self._peers:
             return
@@ -194,7 +194,7 @@ class Session:
             self.life.transport_lost(now, reason)
         self._collect(now)
 
-    def _retire(self, peer: Peer) -> None:
+    def _retire(self, peer: Connection) -> None:
         self._peers.remove(peer)
         self._former.append(peer.resource.name)
         self.retired.append(peer)
@@ -300,7 +300,7 @@ class Session:
         """The worker said bye, or the bus is back: look at once."""
         self._collect(now)
 
-    def _command(self, command: Command, peer: Peer) -> None:
+    def _command(self, command: Command, peer: Connection) -> None:
         profile = command.profile
         self.outbox.append(
             MediaProfile(
