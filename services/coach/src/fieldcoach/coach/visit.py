@@ -201,7 +201,7 @@ class Visit:
                         self._expect_end(received.at, ENDED_GRACE_S)
                 case SessionEnding():
                     self._expect_end(received.at, COMPLETE_WITHIN_S)
-                case TranscriptComplete(end_sample=sample, ):
+                case TranscriptComplete(end_sample=sample):
                     self._end_sample = max(self._end_sample, sample)
                     self._is_complete = True
                     if self._is_ending:
@@ -255,7 +255,7 @@ class Visit:
             extract(received.headers),
             {"fieldcoach.objections": len(update.objections), "fieldcoach.fired": update.choice is not None},
         )
-        self._sources[final.n] = _Source(accepted, received.at, context)
+        self._sources[final.n] = _Source(final, received.at, context)
         while len(self._sources) > _CONTEXTS:
             del self._sources[next(iter(self._sources))]
         if not self._is_rebuilding:
