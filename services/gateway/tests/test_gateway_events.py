@@ -8,12 +8,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.support import NatsServer
 
 from fieldcoach.common.messages import CueAcknowledged, EventMessage, FinalTranscript, Problem, SignalReply
 from fieldcoach.gateway.client_messages import MAX_BAD
 from fieldcoach.gateway.send_queue import MAX_EVENTS
 
-from .conftest import NatsProcess, Rig, Start
+from .conftest import Rig, Start
 from .gateway_samples import cue, final, partial, state, summary
 from .test_gateway_http import bearer, problem
 
@@ -280,7 +281,7 @@ async def test_a_client_that_never_reads_is_bounded_and_let_go(start_gateway: St
 
 
 async def test_an_outage_of_the_bus_loses_no_event_of_an_open_connection(
-    start_gateway: Start, nats_server: NatsProcess
+    start_gateway: Start, nats_server: NatsServer
 ) -> None:
     rig: Rig = await start_gateway()
     session = await rig.begin()
