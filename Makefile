@@ -19,7 +19,7 @@ test: lint ## all tests
 	@.venv/bin/pytest && npm --prefix clients/web run check
 
 lint: setup ## style, types, import boundaries
-	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy libs/common/src services/*/src tools/src && .venv/bin/lint-imports
+	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy libs services tools tests conftest.py && .venv/bin/lint-imports
 
 bench: setup ## the figures of whole visits
 	@.venv/bin/fieldcoach bench visit

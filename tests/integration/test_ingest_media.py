@@ -24,7 +24,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from av.packet import Packet
 from av.stream import Stream
-from conftest import NatsServer, until
+from tests.support import NatsServer, until
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag, PcmChunk, unpack_chunk
 from fieldcoach.common.bus import Bus

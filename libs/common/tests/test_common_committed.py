@@ -1,43 +1,70 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.committed import CommittedTranscript
-from fieldcoach.common.messages import FinalTranscript, Timing
+from fieldcoach.common.messages import FinalTranscript, Timing, Word
 
 TIMING = Timing(heard_at=0, endpoint_ms=0, asr_ms=0, decode_ms=0, published_at=0)
 
 
-def final(epoch: int, first: int, end: int) -> FinalTranscript:
+def final(
+    first_s: float, end_s: float, text: str = "a b", epoch: int = 1, words: tuple[Word, ...] = ()
+) -> FinalTranscript:
     return FinalTranscript(
-        session="s" * 26, epoch=epoch, utterance=0, n=0, first_sample=first, end_sample=end, text="x",
-        language="en", confidence=1, engine="e", model="m", timing=TIMING,
+        session="s" * 26, epoch=epoch, utterance=0, n=0, first_sample=round(first_s * SAMPLE_RATE),
+        end_sample=round(end_s * SAMPLE_RATE), text=text, words=words, language="en", confidence=1,
+        engine="e", model="m", timing=TIMING,
     )  # fmt: skip
+
+
+def word(text: str, start_s: float) -> Word:
+    start = round(start_s * SAMPLE_RATE)
+    return Word(text=text, start_sample=start, end_sample=start + 1_600, confidence=1)
 
 
 def test_one_utterance_after_the_other_is_new() -> None:
     transcript = CommittedTranscript()
-    assert transcript.judge(final(1, 0, 1_000)) == "new"
-    assert transcript.judge(final(1, 900, 2_000)) == "new"  # pre-roll reaches into the one before
+    assert transcript.accept(final(0, 2))[1] == "whole"
+    assert transcript.accept(final(1.8, 4))[1] == "whole"  # pre-roll reaches into the one before
 
 
 def test_a_worker_that_took_over_repeats_the_last_one() -> None:
     transcript = CommittedTranscript()
-    transcript.judge(final(1, 1_000, 2_000))
-    assert transcript.judge(final(2, 1_010, 2_020)) == "doubled"
-    assert transcript.judge(final(2, 2_500, 3_000)) == "new"
+    transcript.accept(final(1, 2))
+    assert transcript.accept(final(1.01, 2.02, epoch=2)) == (None, "repeated")
+    assert transcript.accept(final(2.5, 3, epoch=2))[1] == "whole"
 
 
 def test_a_worker_that_was_paused_comes_too_late() -> None:
     transcript = CommittedTranscript()
-    transcript.judge(final(2, 0, 1_000))
-    assert transcript.judge(final(1, 2_000, 3_000)) == "stale"
+    transcript.accept(final(0, 1, epoch=2))
+    assert transcript.accept(final(2, 3, epoch=1)) == (None, "old-epoch")
+    assert transcript.is_old(1)
+    assert not transcript.is_old(2)
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5_000), st.integers(1, 3_000)), max_size=30))
+def test_an_overlap_is_trimmed_by_word_times() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 2))
+    words = (word("no", 1.0), word("space", 2.1), word("here", 2.5))
+    accepted, verdict = transcript.accept(final(1, 3, "no space here", epoch=2, words=words))
+    assert accepted is not None
+    assert (verdict, accepted.text, accepted.first_sample) == ("trimmed", "space here", 2 * SAMPLE_RATE)
+    again = final(2.5, 3.4, "no", epoch=2, words=(word("no", 2.5),))
+    assert transcript.accept(again) == (None, "repeated")
+    within = final(2.4, 3, "here", epoch=2, words=(word("here", 2.9),))
+    assert transcript.accept(within) == (None, "repeated")
+    later = final(2.95, 5, "yes", epoch=2, words=(word("yes", 3.5),))
+    assert transcript.accept(later) == (later, "whole")
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50), st.integers(1, 30)), max_size=30))
 def test_what_is_new_never_lies_mostly_in_what_was(spans: list[tuple[int, int, int]]) -> None:
     transcript, until, highest = CommittedTranscript(), 0, 0
     for epoch, first, length in spans:
-        if transcript.judge(final(epoch, first, first + length)) == "new":
+        accepted, _ = transcript.accept(final(first / 10, (first + length) / 10, epoch=epoch))
+        if accepted is not None:
             assert epoch >= highest
             assert 2 * (first + length - until) >= length
             until, highest = first + length, epoch

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from asr_bench import ROOT, Bench, Samples, load_visit, word_errors
 
 from fieldcoach.asr.engines.base import Segment
 from fieldcoach.asr.engines.sphinx import SphinxEngine
@@ -13,6 +12,8 @@ from fieldcoach.asr.errors import DecodeFailed
 from fieldcoach.asr.loading import calibrate
 from fieldcoach.asr.voice import FRAME, Silero
 from fieldcoach.common.opus import OpusDecoder, OpusEncoder
+
+from .asr_bench import ROOT, Bench, Samples, load_visit, word_errors
 
 MODEL = ROOT / "models" / "outlet-en"
 

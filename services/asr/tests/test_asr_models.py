@@ -5,7 +5,6 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from asr_bench import ROOT
 from pydantic import ValidationError
 
 from fieldcoach.asr.engines import models
@@ -15,6 +14,8 @@ from fieldcoach.asr.errors import EngineBroken, ModelMissing
 from fieldcoach.asr.settings import AsrSettings
 from fieldcoach.common.errors import SettingsInvalid
 from fieldcoach.common.settings import load_settings
+
+from .asr_bench import ROOT
 
 
 def offline(name: str, _cache: str | None, only_cached: bool) -> str:

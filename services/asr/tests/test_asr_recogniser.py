@@ -5,7 +5,16 @@ from itertools import pairwise
 from math import inf
 
 import pytest
-from asr_bench import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldcoach.asr.actions import Complete, Dropped, Retried
+from fieldcoach.asr.engines.base import HeardWord, Hypothesis
+from fieldcoach.asr.jobs import Kind
+from fieldcoach.asr.recogniser import SessionRecogniser
+from fieldcoach.common.audio import Flag, PcmChunk
+
+from .asr_bench import (
     MS,
     RULES,
     SESSION,
@@ -17,14 +26,6 @@ from asr_bench import (
     silence,
     speech,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from fieldcoach.asr.actions import Complete, Dropped, Retried
-from fieldcoach.asr.engines.base import HeardWord, Hypothesis
-from fieldcoach.asr.jobs import Kind
-from fieldcoach.asr.recogniser import SessionRecogniser
-from fieldcoach.common.audio import Flag, PcmChunk
 
 PARTS = st.lists(st.tuples(st.booleans(), st.floats(0.05, 4)), max_size=8)
 LOOP = Hypothesis("no no no no", tokens=(5, 5, 5, 5), avg_logprob=-0.5)

@@ -1,7 +1,6 @@
 """Ownership: epochs, sequence, acks, bounded inbox."""
 
 import numpy as np
-from asr_bench import RULES, SESSION, LoudnessDetector, chunks_of, silence
 
 from fieldcoach.asr.actions import Complete
 from fieldcoach.asr.intake import Admitted, Intake
@@ -9,6 +8,8 @@ from fieldcoach.asr.recogniser import SessionRecogniser
 from fieldcoach.asr.session import HOLE_S, INBOX_CHUNKS, Session
 from fieldcoach.common.audio import Flag, PcmChunk
 from fieldcoach.common.messages import Ack, ClaimRequest
+
+from .asr_bench import RULES, SESSION, LoudnessDetector, chunks_of, silence
 
 
 def session(from_seq: int = 0, epoch: int = 2) -> Session:

@@ -1,15 +1,15 @@
 """A gateway on a free port, a real bus, and an ingest that is only pretended."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import jwt
 import pytest
+from tests.support import until
 
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.ids import new_id
@@ -99,9 +99,7 @@ class Rig:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that another task will make true."""
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.01)
+        await until(condition)
 
     async def settle(self) -> None:
         """The last heartbeats have reached the gateway."""
@@ -117,16 +115,6 @@ class Rig:
 
 
 Start = Callable[..., Any]
-
-
-class NatsProcess(Protocol):
-    """What a test does to its own nats-server."""
-
-    def start(self) -> None:
-        """Start it again."""
-
-    def kill(self) -> None:
-        """End it as a crash would."""
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.support import NatsServer
 
 from fieldcoach.common.messages import (
     CueAcknowledged,
     EventMessage,
+    FinalTranscript,
     Problem,
     ProfileApplied,
     SignalReply,
@@ -19,11 +21,16 @@ from fieldcoach.common.messages import (
 from fieldcoach.gateway.client_messages import MAX_BAD
 from fieldcoach.gateway.send_queue import MAX_EVENTS
 
-from .conftest import NatsProcess, Rig, Start
+from .conftest import Rig, Start
 from .gateway_samples import cue, final, partial, state, summary
 from .test_gateway_http import bearer, problem
 
 V1 = "fieldcoach.events.v1"
+
+
+def spoken(n: int, session: str, **changes: Any) -> FinalTranscript:
+    """The nth second of the visit: readers drop a stretch that they have."""
+    return final(n, session, first_sample=n * 16_000, end_sample=(n + 1) * 16_000, words=(), **changes)
 
 
 class Client:
@@ -83,7 +90,7 @@ async def test_events_and_partials_come_as_they_happen(rig: Rig) -> None:
         await client.event("state")
         await rig.bus.publish(rig.bus.subjects.partial(sid), partial(1, session=sid).encode())
         assert (await client.event())["committed"] == "the"
-        await publish(rig, final(2, session=sid), cue(3, session=sid))
+        await publish(rig, spoken(2, session=sid), cue(3, session=sid))
         heard = await client.event("final")
         assert heard["timing"]["sent_at"] > heard["timing"]["published_at"]
         assert (await client.event("cue"))["sent_at"]
@@ -93,9 +100,9 @@ async def test_resume_neither_loses_nor_repeats(rig: Rig) -> None:
     session = await rig.begin()
     sid, seen, after = session["session_id"], [], ""
     for step in range(5):
-        await publish(rig, *(final(step * 10 + n, session=sid) for n in range(1, 4)))
+        await publish(rig, *(spoken(step * 10 + n, session=sid) for n in range(1, 4)))
         async with connected(rig, session, after) as client:
-            await publish(rig, final(step * 10 + 5, session=sid), final(step * 10 + 6, session=sid))
+            await publish(rig, spoken(step * 10 + 5, session=sid), spoken(step * 10 + 6, session=sid))
             for _ in range(4):  # one is always left for the next connection
                 event = await client.event("final")
                 seen.append(event["utterance"])
@@ -112,9 +119,9 @@ async def test_another_gateway_goes_on_where_the_first_stopped(start_gateway: St
     session = await one.begin()
     sid = session["session_id"]
     async with connected(one, session) as client:
-        await publish(one, final(1, session=sid))
+        await publish(one, spoken(1, session=sid))
         last = (await client.event("final"))["id"]
-    await publish(one, final(2, session=sid))
+    await publish(one, spoken(2, session=sid))
     async with connected(two, session, last) as client:
         assert (await client.event())["utterance"] == 2
 
@@ -156,7 +163,7 @@ async def test_the_newer_connection_wins(rig: Rig) -> None:
     async with connected(rig, session) as old, connected(rig, session) as new:
         await new.event("state")
         assert await old.closed() == 4409
-        await publish(rig, final(1, session=session["session_id"]))
+        await publish(rig, spoken(1, session=session["session_id"]))
         await new.event("final")
     assert rig.service.gateway.telemetry.closes["4409"] == 1
 
@@ -245,7 +252,7 @@ async def test_the_connection_ends_after_the_summary(rig: Rig) -> None:
     session = await rig.begin()
     sid = session["session_id"]
     async with connected(rig, session) as client:
-        await publish(rig, state(1, "ended", session=sid), final(2, session=sid), summary(3, session=sid))
+        await publish(rig, state(1, "ended", session=sid), spoken(2, session=sid), summary(3, session=sid))
         last = await client.event("summary")
         assert await client.closed() == 1000
     async with connected(rig, session, last["id"]) as client:
@@ -282,31 +289,31 @@ async def test_a_client_that_never_reads_is_bounded_and_let_go(start_gateway: St
     long_text = "word " * 700
     async with connected(rig, other) as client:
         for n in range(1, MAX_EVENTS * 3):
-            await publish(rig, final(n, session=slow["session_id"], text=long_text))
+            await publish(rig, spoken(n, session=slow["session_id"], text=long_text))
             await rig.until(lambda: rig.bus.can_publish)
         await rig.until(lambda: telemetry.closes["1013"] == 1)
         await rig.until(lambda: len(active) == 1)
-        await publish(rig, final(1, session=other["session_id"]))
+        await publish(rig, spoken(1, session=other["session_id"]))
         await client.event("final")
     connection.close()
 
 
 async def test_an_outage_of_the_bus_loses_no_event_of_an_open_connection(
-    start_gateway: Start, nats_server: NatsProcess
+    start_gateway: Start, nats_server: NatsServer
 ) -> None:
     rig: Rig = await start_gateway()
     session = await rig.begin()
     sid = session["session_id"]
     async with connected(rig, session) as client:
-        await publish(rig, final(1, session=sid))
+        await publish(rig, spoken(1, session=sid))
         await client.event("final")
         nats_server.kill()
         await rig.until(lambda: not rig.bus.is_connected and not rig.service.gateway.bus.is_connected)
-        await publish(rig, final(2, session=sid))  # waits in the outbox
+        await publish(rig, spoken(2, session=sid))  # waits in the outbox
         async with connected(rig, session) as newer:  # a connection that begins in the outage
             assert await client.closed() == 4409
             nats_server.start()
-            await publish(rig, final(3, session=sid))
+            await publish(rig, spoken(3, session=sid))
             heard = [(await newer.event("final"))["utterance"] for _ in range(2)]
             assert heard == [2, 3]
     await rig.until(lambda: rig.bus.is_connected and rig.service.gateway.bus.is_connected)
@@ -360,10 +367,10 @@ async def test_the_same_events_by_sse_and_resume(rig: Rig) -> None:
     sid = session["session_id"]
     async with sse(rig, session) as stream:
         assert stream.response.headers["Content-Type"].startswith("text/event-stream")
-        await publish(rig, final(1, session=sid))
+        await publish(rig, spoken(1, session=sid))
         frame = await stream.event("final")
         assert json.loads(frame["data"])["id"] == frame["id"]
-    await publish(rig, final(2, session=sid))
+    await publish(rig, spoken(2, session=sid))
     async with sse(rig, session, **{"Last-Event-ID": frame["id"]}) as stream:
         assert json.loads((await stream.event("final"))["data"])["utterance"] == 2
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
+from tests.support import NatsServer
 
 from fieldcoach.common.messages import SessionCreated, SessionEnding
 from fieldcoach.gateway.edge import MAX_BODY_BYTES
 from fieldcoach.gateway.errors import AddressUnavailable
 from fieldcoach.gateway.server import MAX_HEADER_BYTES
 
-from .conftest import NatsProcess, Rig, Start
+from .conftest import Rig, Start
 from .gateway_samples import summary
 
 CONSENT = {"consent": {"given": True}}
@@ -440,7 +441,7 @@ async def test_a_taken_port_is_named(start_gateway: Start) -> None:
         await start_gateway(port=rig.service.port)
 
 
-async def test_without_the_bus_everything_says_so(start_gateway: Start, nats_server: NatsProcess) -> None:
+async def test_without_the_bus_everything_says_so(start_gateway: Start, nats_server: NatsServer) -> None:
     rig: Rig = await start_gateway()
     answer = await rig.begin()
     token = bearer(answer["session_token"])

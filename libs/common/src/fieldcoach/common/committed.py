@@ -1,14 +1,18 @@
-"""Each stretch of a session is transcribed once, also when two workers have spoken about it."""
+"""Each stretch of a session is transcribed once, whichever asr worker speaks about it, and however often."""
 
-from typing import Literal
+from typing import Final, Literal
 
+from .audio import SAMPLE_RATE
 from .messages import FinalTranscript
 
-Verdict = Literal["new", "stale", "doubled"]
+Verdict = Literal["whole", "trimmed", "repeated", "old-epoch"]
+
+_LEAST_NEW: Final = SAMPLE_RATE // 5
+"""So much of a word may lie before the end of the last utterance: boundaries are not exact."""
 
 
 class CommittedTranscript:
-    """What a reader of finals keeps: the highest epoch and how far the session is transcribed.
+    """What a reader of finals keeps: the highest epoch, and how far the session is transcribed.
 
     A worker that took over decodes again what its predecessor had published but not yet acknowledged, and a
     worker that was paused wakes up and goes on speaking. Neither may be heard twice.
@@ -18,12 +22,29 @@ class CommittedTranscript:
         self._epoch = 0
         self._until = 0
 
-    def judge(self, final: FinalTranscript) -> Verdict:
-        """Whether the final is new. It is doubled when most of it lies before what is transcribed already."""
-        if final.epoch < self._epoch:
-            return "stale"
+    def is_old(self, epoch: int) -> bool:
+        """Whether a later worker has spoken already."""
+        return epoch < self._epoch
+
+    def accept(self, final: FinalTranscript) -> tuple[FinalTranscript | None, Verdict]:
+        """The final, or what is new of it; None if nothing is.
+
+        With word times the words before the end of what is known are cut off. Without, the final is new
+        when most of it lies behind that end.
+        """
+        if self.is_old(final.epoch):
+            return None, "old-epoch"
         self._epoch = final.epoch
-        if final.first_sample + final.end_sample < 2 * self._until:
-            return "doubled"
+        verdict: Verdict = "whole"
+        if final.words and final.first_sample < self._until:
+            words = tuple(word for word in final.words if word.start_sample >= self._until - _LEAST_NEW)
+            if not words or final.end_sample <= self._until:
+                return None, "repeated"
+            if words != final.words:
+                text = " ".join(word.text.strip() for word in words)
+                final = final.model_copy(update={"text": text, "words": words, "first_sample": self._until})
+                verdict = "trimmed"
+        elif final.first_sample + final.end_sample < 2 * self._until:
+            return None, "repeated"
         self._until = final.end_sample
-        return "new"
+        return final, verdict

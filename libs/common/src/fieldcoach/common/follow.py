@@ -7,7 +7,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from .bus import Bus
-from .committed import CommittedTranscript
+from .committed import CommittedTranscript, Verdict
 from .errors import MessageRejected
 from .messages import EventMessage, decode_event
 from .position import Position
@@ -78,11 +78,18 @@ class SessionFollower:
     def _pass(self, event: EventMessage, headers: Headers) -> None:
         if self._stopped:
             return
-        # also what lies before the position says how far the session is transcribed
-        verdict = self._transcript.judge(event) if event.kind == "final" else "new"
+        accepted, verdict = self._accept(event)
         if not self.position.advance(event):
             return
-        if verdict == "new":
-            self._deliver(event, headers)
-        else:
-            self._bus.faults.add(f"final-{verdict}")
+        if accepted is None or verdict == "trimmed":
+            self._bus.faults.add(f"{event.kind}-{verdict}")
+        if accepted is not None:
+            self._deliver(accepted, headers)
+
+    def _accept(self, event: EventMessage) -> tuple[EventMessage | None, Verdict]:
+        # what lies before the position counts too: it says how far the session is transcribed
+        if event.kind == "final":
+            return self._transcript.accept(event)
+        if event.kind == "transcript.complete" and self._transcript.is_old(event.epoch):
+            return None, "old-epoch"
+        return event, "whole"

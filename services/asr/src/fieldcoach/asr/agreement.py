@@ -1,8 +1,17 @@
-"""LocalAgreement: what two successive decodes of a growing utterance say alike is committed.
+"""LocalAgreement: what successive decodes of a growing utterance say alike is committed.
 
-After Liu et al. 2020 and whisper_streaming: the longest common prefix of the last two hypotheses. What has
-been committed is never taken back, also when a later decode would change it: a reader may have acted on it.
+After Liu et al. 2020 and whisper_streaming: the longest common prefix of the last hypotheses. What has been
+committed is never taken back, also when a later decode would change it: a reader may have acted on it.
 """
+
+from collections import deque
+from itertools import takewhile
+from typing import Final
+
+AGREEING: Final = 3
+"""Whisper completes sentences that it has not heard to the end, and two decodes 0.6 s apart can agree on an
+invented end: with `outlet-en` over the six visits 7 of 85 finals contradicted what two had committed, 1 of 85
+what three had."""
 
 
 class LocalAgreement:
@@ -10,7 +19,7 @@ class LocalAgreement:
 
     def __init__(self) -> None:
         self._committed: list[str] = []
-        self._last: list[str] = []
+        self._last: deque[list[str]] = deque(maxlen=AGREEING)
 
     @property
     def committed(self) -> str:
@@ -20,20 +29,11 @@ class LocalAgreement:
     def update(self, text: str) -> tuple[str, str]:
         """Take the newest hypothesis; returns (committed, tentative)."""
         words = text.split()
-        agreed = _common_prefix(self._last, words)
-        if agreed > len(self._committed) and words[: len(self._committed)] == self._committed:
-            self._committed = words[:agreed]
-        self._last = words
+        self._last.append(words)
+        if len(self._last) == AGREEING and words[: len(self._committed)] == self._committed:
+            agreed = takewhile(lambda said: len(set(said)) == 1, zip(*self._last, strict=False))
+            self._committed += [said[0] for said in agreed][len(self._committed) :]
         return self.committed, " ".join(words[len(self._committed) :])
-
-
-def _common_prefix(one: list[str], other: list[str]) -> int:
-    length = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        length += 1
-    return length
 
 
 def without_overlap(before: str, text: str, most: int = 2) -> str:

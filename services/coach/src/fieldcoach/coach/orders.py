@@ -208,9 +208,8 @@ class OrderReader:
         return state.discussed
 
     def _unit(self, state: OrderState, sku: str | None) -> str | None:
-        line = state.line_of(sku)
-        offered = next((entry for entry in state.offered if entry.sku == sku), None)
-        return (line or offered).unit if (line or offered) else self._sku_unit.get(sku or "")  # type: ignore[union-attr] # one of them is there
+        known = (*(line for line in state.lines if line.sku == sku), *state.offered)
+        return next((line.unit for line in known if line.sku == sku), self._sku_unit.get(sku or ""))
 
     def _agreed(self, state: OrderState, reading: Reading) -> OrderState:
         fresh = reading.words[reading.cut :]

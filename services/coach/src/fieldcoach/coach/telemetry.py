@@ -14,6 +14,5 @@ class CoachTelemetry:
         self.acks = Counters("coach_cue_acks", "action", "What phones did with cues")
         self.llm = Counters("coach_llm", "outcome", "Calls of the language model: used, none, or the fault")
         self.sessions = Counters("coach_sessions", "event", "Visits taken, adopted, released, refused, ended")
-        self.finals = Counters("coach_finals", "use", "Finals by use: whole, trimmed, repeated, old-epoch")
         self.faults = Counters("coach_faults", "reason", "What went wrong, by reason")
         self.coach = StageHistogram("coach", "From the receipt of a final to its decision, cue published")

@@ -40,7 +40,6 @@ from .prompt import Turn
 from .reports import cue_message, metrics_message, stage_statuses, summary_message
 from .rules import CompiledPlaybook
 from .telemetry import CoachTelemetry
-from .transcript import CommittedTranscript
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +109,6 @@ class Visit:
         self._follower = SessionFollower(bus, created.session, self._receive)
         self._waiting: deque[_Received] = deque()
         self._wake = asyncio.Event()
-        self._committed = CommittedTranscript()
         self._sources: dict[int, _Source] = {}
         self._turns: deque[Turn] = deque(maxlen=_TURNS)
         self._cue_names: dict[str, str] = {}
@@ -203,7 +201,7 @@ class Visit:
                         self._expect_end(received.at, ENDED_GRACE_S)
                 case SessionEnding():
                     self._expect_end(received.at, COMPLETE_WITHIN_S)
-                case TranscriptComplete(end_sample=sample, epoch=epoch) if epoch >= self._committed.epoch:
+                case TranscriptComplete(end_sample=sample):
                     self._end_sample = max(self._end_sample, sample)
                     self._is_complete = True
                     if self._is_ending:
@@ -232,24 +230,19 @@ class Visit:
             self._engine.dismissed(cue)
 
     async def _take_final(self, final: FinalTranscript, received: _Received) -> None:
-        accepted, use = self._committed.accept(final)
-        if not self._is_rebuilding:
-            self._telemetry.finals.add(use)
-        if accepted is None:
-            return
-        self._end_sample = max(self._end_sample, accepted.end_sample)
+        self._end_sample = max(self._end_sample, final.end_sample)
         now = self._clock()
-        spoken_at = min(now, (accepted.timing.heard_at - accepted.late_ms) / 1e3)
+        spoken_at = min(now, (final.timing.heard_at - final.late_ms) / 1e3)
         heard = Heard(
-            n=accepted.n,
-            start_s=accepted.first_sample / SAMPLE_RATE,
-            end_s=accepted.end_sample / SAMPLE_RATE,
-            text=accepted.text,
+            n=final.n,
+            start_s=final.first_sample / SAMPLE_RATE,
+            end_s=final.end_sample / SAMPLE_RATE,
+            text=final.text,
             spoken_at=spoken_at,
-            low_confidence=accepted.low_confidence,
-            concealed_s=accepted.concealed_ms / 1e3,
+            low_confidence=final.low_confidence,
+            concealed_s=final.concealed_ms / 1e3,
         )
-        self._turns.append(Turn(heard.end_s, accepted.text, accepted.speaker))
+        self._turns.append(Turn(heard.end_s, final.text, final.speaker))
         if self._is_rebuilding and now - spoken_at > MAX_LATE_S:
             self._engine.heard(heard, spoken_at, decide=False)
             return
@@ -262,7 +255,7 @@ class Visit:
             extract(received.headers),
             {"fieldcoach.objections": len(update.objections), "fieldcoach.fired": update.choice is not None},
         )
-        self._sources[accepted.n] = _Source(accepted, received.at, context)
+        self._sources[final.n] = _Source(final, received.at, context)
         while len(self._sources) > _CONTEXTS:
             del self._sources[next(iter(self._sources))]
         if not self._is_rebuilding:
