@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from conftest import until
+from tests.support import until
 
 from fieldcoach.common.audio import Flag
 from fieldcoach.common.ids import new_id

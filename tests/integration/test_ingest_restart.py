@@ -9,7 +9,7 @@ import pytest
 from aioice import Connection
 from aioice.utils import random_string
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from conftest import until
+from tests.support import until
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
 from fieldcoach.common.messages import Gap, SignalReply, SignalRequest

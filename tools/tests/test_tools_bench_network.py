@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import NatsServer, until
 from rich.console import Console
+from tests.support import NatsServer, until
 
 from fieldcoach.common.audio import Flag, pack_chunk
 from fieldcoach.common.bus import Bus

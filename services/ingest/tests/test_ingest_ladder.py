@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +24,7 @@ CLEAN = LinkWindow(
     rtt_s=0.1,
     goodput=40_000.0,
 )
-RISING = {"slope": 0.2, "queue_s": 0.3}
+RISING: dict[str, Any] = {"slope": 0.2, "queue_s": 0.3}
 
 
 class Run:
@@ -33,7 +34,7 @@ class Run:
         self.now = 100.0
         self.ladder = Ladder(self.now)
 
-    def see(self, link: LinkWindow = CLEAN, seconds: float = 0.5, **changes: object) -> list[int]:
+    def see(self, link: LinkWindow = CLEAN, seconds: float = 0.5, **changes: Any) -> list[int]:
         shown = replace(link, **changes)  # type: ignore[arg-type]
         rungs = []
         for _ in range(round(seconds * 2)):
@@ -76,7 +77,7 @@ class Run:
         ({"silent_s": 3.0, "packets": 0}, 5),
     ],
 )
-def test_where_a_link_leads(changes: dict[str, object], rung: int) -> None:
+def test_where_a_link_leads(changes: dict[str, Any], rung: int) -> None:
     run = Run()
     run.see(seconds=12, **changes)
     assert run.ladder.rung == rung
