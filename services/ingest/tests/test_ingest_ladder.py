@@ -35,7 +35,7 @@ class Run:
         self.ladder = Ladder(self.now)
 
     def see(self, link: LinkWindow = CLEAN, seconds: float = 0.5, **changes: Any) -> list[int]:
-        shown = replace(link, **changes)  # type: ignore[arg-type]
+        shown = replace(link, **changes)
         rungs = []
         for _ in range(round(seconds * 2)):
             self.now += 0.5
