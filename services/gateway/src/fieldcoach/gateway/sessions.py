@@ -51,7 +51,7 @@ MAX_MOVED: Final = 10_000
 MAX_ETAGS_CHARS: Final = 512
 """A client knows one ICE session, and sends one tag of 26 characters."""
 
-Action = Literal["offer", "restart", "trickle", "pause", "resume", "close", "end"]
+Action = Literal["offer", "audio", "restart", "trickle", "pause", "resume", "close", "end"]
 
 
 class Sessions:
@@ -122,6 +122,7 @@ class Sessions:
             session_token=token,
             expires_in=self._settings.session_token_ttl_s,
             whip_url=f"{base}/whip",
+            audio_url=f"{base}/audio",
             events_url=f"{base}/events",
             end_url=f"{base}/end",
             summary_url=f"{base}/summary",
@@ -150,7 +151,7 @@ class Sessions:
         try:
             return await self._ask(self.ingest_of(claims), request)
         except IngestGone:
-            if action == "offer":
+            if action in {"offer", "audio"}:
                 return await self._move(claims, request)
             raise Refused(
                 problem("not-found", "the session's ingest is gone", fix="make a new offer by POST")
@@ -192,7 +193,7 @@ class Sessions:
 
     async def _ask(self, ingest: str, request: SignalRequest) -> SignalReply:
         action = request.action
-        timeout_s = OFFER_TIMEOUT_S if action in {"offer", "restart"} else SIGNAL_TIMEOUT_S
+        timeout_s = OFFER_TIMEOUT_S if action in {"offer", "audio", "restart"} else SIGNAL_TIMEOUT_S
         try:
             reply = await self._bus.request(
                 self._bus.subjects.signal(ingest), request, SignalReply, timeout_s
