@@ -39,7 +39,13 @@ MESSAGES: list[m.Message] = [
     m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41),)),
     m.IngestHeartbeat(ingest=G, sessions=2, capacity=400, asr_slots_free=9, draining=True),
     m.SignalRequest(
-        action="restart", session=S, languages=("en",), sdp="a=ice-ufrag:x\r\n", resource="r1", etag="e1"
+        action="restart",
+        session=S,
+        languages=("en",),
+        sdp="a=ice-ufrag:x\r\n",
+        resource="r1",
+        etag="e1",
+        resumes=True,
     ),
     m.SignalReply(
         sdp="v=0\r\n",
@@ -132,6 +138,7 @@ MESSAGES: list[m.Message] = [
     m.SessionCreated(
         session=S, n=1, ingest=G, playbook="outlet-en", level="novice", languages=("en",), created_at=1e12
     ),
+    m.SessionMoved(session=S, n=2, ingest=G),
     m.SessionState(session=S, n=2, state="suspended", reason="no-media", degraded="no-asr", sample=16_000),
     m.MediaProfile(
         session=S, n=3, command=7, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True

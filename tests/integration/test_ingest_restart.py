@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -12,8 +13,11 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from tests.support import until
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
-from fieldcoach.common.messages import Gap, SignalReply, SignalRequest
+from fieldcoach.common.bus import Bus
+from fieldcoach.common.messages import Gap, SessionEnding, SignalReply, SignalRequest
+from fieldcoach.common.numbering import unix_ms
 from fieldcoach.ingest.peer import Peer
+from fieldcoach.ingest.service import IngestService
 
 from .test_ingest_media import Action, OpusTrack, Phone, World, assert_contiguous, finish, speech
 
@@ -246,3 +250,51 @@ async def test_what_a_patch_may_say(world: World, phone: MobilePhone) -> None:
     assert await status("restart", phone.fragment(), resource=first) == 409
     assert await status("close", "", resource=first) == 409
     assert len(world.ingest.sessions[phone.session].peers) == 1
+
+
+async def test_another_ingest_goes_on_when_the_first_is_gone(world: World, nats_url: str) -> None:
+    """The clock goes on by the events that are left; the hole is a gap; the epoch rises."""
+    plain = world.phone()
+    await plain.call(OpusTrack(speech(6.0), 40))
+    await until(lambda: n_heard(world, plain) > SAMPLE_RATE)
+    await until(lambda: "live" in world.states())
+    session = world.ingest.sessions[plain.session]
+    began = time.monotonic() - session._timeline.end / SAMPLE_RATE
+    for task in world.ingest._tasks:  # as by kill -9: no word to anybody
+        task.cancel()
+    first = world.worker.claims[-1]
+    bus = Bus(nats_url, "local", "ingest2")
+    await bus.connect()
+    other = IngestService(world.ingest._settings, bus)
+    await other.start()
+    try:
+        await asyncio.sleep(1.0)
+        phone = Phone(world.bus, other.id, plain.session)
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        phone._connections.append(connection)
+        connection.addTransceiver(OpusTrack(speech(6.0), 40), direction="sendonly")
+        await connection.setLocalDescription(await connection.createOffer())
+        request = SignalRequest(
+            action="offer", session=plain.session, sdp=connection.localDescription.sdp, resumes=True
+        )
+        reply = await world.bus.request(world.bus.subjects.signal(other.id), request, SignalReply, 5)
+        assert reply.problem is None
+        known = len(world.worker.of(plain.session))
+        await connection.setRemoteDescription(RTCSessionDescription(reply.sdp, "answer"))
+        await until(lambda: len(world.worker.of(plain.session)) > known + 5)
+        chunks = world.worker.of(plain.session)[known:]
+        assert chunks[0].flags & Flag.GAP
+        assert_contiguous(chunks)
+        assert world.worker.claims[-1].epoch > first.epoch
+        now = (time.monotonic() - began) * SAMPLE_RATE
+        assert abs(chunks[-1].end_sample - now) < SAMPLE_RATE
+        gaps = [event for event in world.events if isinstance(event, Gap)]
+        assert "ingest-lost" in {gap.reason for gap in gaps}
+        await world.bus.publish_event(
+            SessionEnding(session=plain.session, n=unix_ms() + 1_000, reason="user")
+        )
+        await until(lambda: other.sessions[plain.session].life.has_ended)
+        await phone.hang_up()
+    finally:
+        await other.drain()
+        await bus.drain()

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from nats.aio.subscription import Subscription
 from tests.support import until
 
 from fieldcoach.common.bus import Bus
@@ -38,11 +39,12 @@ class FakeIngest:
         self.control: list[Any] = []
         self.reply = SignalReply(sdp=ANSWER, etag="e1")
         self.beaten_at = 0.0
+        self.serving: Subscription | None = None
         self._bus = bus
 
     async def start(self) -> None:
         """Answer signals, listen to control, and be heard once."""
-        await self._bus.serve(self._bus.subjects.signal(self.id), self._answer)
+        self.serving = await self._bus.serve(self._bus.subjects.signal(self.id), self._answer)
         await self._bus.subscribe(self._bus.subjects.control_of_all(), self._hear)
         await self.beat()
 

@@ -26,7 +26,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 @pytest.fixture
 def delivery() -> DeliveryTrace:
-    return DeliveryTrace(GatewayTelemetry(lambda: 0))
+    return DeliveryTrace(GatewayTelemetry(lambda: 0, lambda: 0))
 
 
 def item(event: EventMessage, headers: Headers) -> QueuedEvent:

@@ -100,3 +100,18 @@ def test_memory_is_bounded_and_stale_members_make_room(monkeypatch: pytest.Monke
     one.heard_ingest(ingest(B), 5)
     one.heard_worker(worker(B), 5)
     assert one.place(5) == Placed(B)
+
+
+def test_an_ingest_in_whose_name_nobody_answers_is_not_chosen_until_it_is_heard_again() -> None:
+    fleet = Fleet()
+    beat = IngestHeartbeat(ingest="i" * 26, sessions=0, capacity=9, asr_slots_free=9)
+    worker = WorkerHeartbeat(
+        worker="w" * 26, slots=9, used=0, real_time_factor=0, lag_ms=0, engine="e", model="m"
+    )
+    fleet.heard_worker(worker, 0.0)
+    fleet.heard_ingest(beat, 0.0)
+    fleet.lost_ingest(beat.ingest)
+    fleet.lost_ingest(beat.ingest)
+    assert isinstance(fleet.place(0.1), NotPlaced)
+    fleet.heard_ingest(beat, 0.5)
+    assert fleet.place(0.6) == Placed(beat.ingest)

@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import jwt
 import pytest
 
-from fieldcoach.common.messages import Problem, SignalReply
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import Problem, SessionMoved, SignalReply
+from fieldcoach.common.numbering import unix_ms
 
 from .conftest import ANSWER, Rig
 from .test_gateway_http import bearer, problem
@@ -154,3 +157,48 @@ async def test_an_ingest_that_has_gone(rig: Rig) -> None:
             rig.url + session["end_url"], headers=bearer(session["session_token"])
         ) as response:
             assert response.status == 202
+
+
+async def test_a_session_whose_ingest_is_gone_moves_to_another(rig: Rig) -> None:
+    session = await rig.begin()
+    token = headers(session)
+    gone, rig.ingest.id = rig.ingest.id, new_id()
+    assert rig.ingest.serving is not None
+    await rig.ingest.serving.unsubscribe()
+    async with rig.http.patch(
+        rig.url + session["whip_url"] + "/e1",
+        data="a=ice-ufrag:y",
+        headers=headers(session, "application/trickle-ice-sdpfrag") | {"If-Match": "*"},
+    ) as response:
+        await problem(response, 404, "not-found")
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=token) as response:
+        await problem(response, 503, "not-ready")
+    await rig.ingest.start()
+    await rig.settle()
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=token) as response:
+        assert response.status == 201
+    assert rig.ingest.signals[-1].resumes
+    await rig.until(lambda: any(event.kind == "moved" for event in rig.ingest.control))
+    moved = next(event for event in rig.ingest.control if event.kind == "moved")
+    assert (moved.session, moved.ingest) == (session["session_id"], rig.ingest.id)
+    assert gone != rig.ingest.id
+    # the old token is good for everything that follows
+    async with rig.http.post(rig.url + session["whip_url"], data=OFFER, headers=token) as response:
+        assert response.status == 201
+    assert not rig.ingest.signals[-1].resumes
+
+
+async def test_the_events_channel_brings_the_token_of_the_new_ingest(rig: Rig) -> None:
+    session = await rig.begin()
+    moved = SessionMoved(session=session["session_id"], n=unix_ms() + 1_000, ingest=new_id())
+    async with rig.http.ws_connect(
+        rig.url + session["events_url"],
+        headers=bearer(session["session_token"]),
+        protocols=("fieldcoach.events.v1",),
+    ) as socket:
+        assert (await socket.receive_json(timeout=5))["state"] == "created"
+        await rig.bus.publish_event(moved)
+        renewed = await socket.receive_json(timeout=5)
+    assert renewed["type"] == "token"
+    claims = jwt.decode(renewed["session_token"], options={"verify_signature": False})
+    assert claims["ingest"] == moved.ingest

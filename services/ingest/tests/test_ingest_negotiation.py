@@ -219,3 +219,14 @@ def test_mutated_offers_are_taken_or_refused_and_nothing_else(seed: int) -> None
         except OfferRejected:
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 20
+
+
+def test_nack_is_answered_if_it_was_offered_for_the_audio() -> None:
+    assert not parse_offer(text(HEAD, AUDIO)).has_nack
+    assert "rtcp-fb" not in write_answer(parse_offer(text(HEAD, AUDIO)), LOCAL, START, 1)
+    for line in ("a=rtcp-fb:111 nack", "a=rtcp-fb:* nack"):
+        offer = parse_offer(text(HEAD, [*AUDIO, line]))
+        assert offer.has_nack
+        assert "a=rtcp-fb:111 nack\r\n" in write_answer(offer, LOCAL, START, 1)
+    for line in ("a=rtcp-fb:63 nack", "a=rtcp-fb:111 nack pli"):
+        assert not parse_offer(text(HEAD, [*AUDIO, line])).has_nack

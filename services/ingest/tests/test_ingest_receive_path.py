@@ -244,13 +244,14 @@ def test_any_network_gives_one_line_with_each_sample_once_and_true_flags(weather
             assert not any(tick in restored for tick in covered)
     # bounded delay
     assert all(wait <= MAX_REPAIR_S + MAX_TARGET_S for wait in listener.waits)
-    lost = listener.counts["lost"]
-    assert len(played) + lost >= 0.99 * len(listener.sent) - weather.burst * 20 * (weather.loss > 0)
+    # each packet from the first to come to the last is either played or counted as lost
+    numbers = [listener.sent[tick][0] for tick in restored]
+    assert len(played) + listener.counts["lost"] == max(numbers) - min(numbers) + 1
 
 
 @pytest.mark.parametrize("drift_ppm", [-500.0, 500.0])
-def test_a_clock_that_drifts_for_an_hour_adds_no_delay(drift_ppm: float) -> None:
-    """Of a long call: 65,536 packets wrap the sequence numbers, and the drift sums up to 0.65 s."""
+def test_a_clock_that_drifts_through_a_long_call_adds_no_delay(drift_ppm: float) -> None:
+    """22 minutes: the sequence numbers wrap, and the drift sums up to 0.65 s."""
     weather = Weather(5, 0.002, 1.0, 0.02, 0.0, 0.0, drift_ppm, 0.15, True, 60_000, 2**32 - 90_000)
     listener = Listener(weather, 66_000).listen()
     assert listener.counts["stray"] == 0

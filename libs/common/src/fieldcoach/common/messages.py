@@ -153,7 +153,8 @@ class SignalRequest(Message):
 
     `resource` is the WHIP session that is meant, empty for the present one. `etag` holds the ICE sessions
     that the client knows (`If-Match`), comma-separated. `audio` announces sound by `OpusFrames`; its
-    `resource` is their `source`.
+    `resource` is their `source`. `resumes` says that another ingest had the session and is gone: the event
+    stream tells where its timeline stands.
     """
 
     kind: Literal["sig"] = "sig"
@@ -163,6 +164,7 @@ class SignalRequest(Message):
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)
     resource: str = Field(default="", max_length=64)
     etag: str = Field(default="", max_length=512)
+    resumes: bool = False
 
 
 class SignalReply(Message):
@@ -391,6 +393,15 @@ class SessionCreated(Message):
     created_at: float
 
 
+class SessionMoved(Message):
+    """gateway: the session's ingest was gone, this one has it from now on."""
+
+    kind: Literal["moved"] = "moved"
+    session: SessionId
+    n: int
+    ingest: SessionId
+
+
 class SessionState(Message):
     """ingest: the state of the media. `degraded` says why the transcript may lag, None when all is well."""
 
@@ -474,6 +485,7 @@ class TranscriptComplete(Message):
 
 ControlMessage = Annotated[
     SessionCreated
+    | SessionMoved
     | SessionState
     | MediaProfile
     | ProfileApplied
@@ -491,6 +503,7 @@ EventMessage = Annotated[
     | VisitMetrics
     | Summary
     | SessionCreated
+    | SessionMoved
     | SessionState
     | MediaProfile
     | ProfileApplied
@@ -515,6 +528,7 @@ WRITERS: dict[str, str] = {
     "profile": "i",
     "gap": "i",
     "created": "g",
+    "moved": "g",
     "cue.ack": "g",
     "ending": "g",
     "profile.applied": "g",

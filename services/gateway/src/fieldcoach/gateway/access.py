@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, WebSocket
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from .errors import Refused, TokenRefused
+from .events_socket import token_in_protocols
 from .gateway import Gateway
 from .problems import problem
 from .tokens import SessionClaims, User, bearer
@@ -80,6 +81,19 @@ def session_claims(gateway: Gateway, session_id: str, token: str) -> SessionClai
             problem("not-yours", "the token is for another session", fix="use the token of this session")
         )
     return claims
+
+
+def socket_claims(gateway: Gateway, socket: WebSocket, session_id: str) -> SessionClaims:
+    """The claims of a WebSocket's token, which may stand in a header or among the subprotocols.
+
+    Raises:
+        TokenRefused: it is not valid.
+        Refused: another session's, or a page of an origin that may not connect.
+    """
+    if not gateway.origins.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
+        raise Refused(problem("origin", "pages of this origin may not connect"))
+    token = token_in_protocols(socket.scope.get("subprotocols", []))
+    return session_claims(gateway, session_id, token or bearer(socket.headers.get("authorization")))
 
 
 async def current_session(

@@ -83,6 +83,7 @@ class EventChannel:
         self._expires_at = expires_at
         self._renew_before_ms = token_life_ms / 3
         self._renews = True
+        self._is_renewal_due = False
         self._renew = renew
         self._count_dropped = count_dropped
         self._queue = SendQueue(count_dropped)
@@ -137,6 +138,10 @@ class EventChannel:
         self._live = True
         self._queue.fix_limit()
 
+    def renew_soon(self) -> None:
+        """The token says what is not so any more."""
+        self._renews = self._is_renewal_due = True
+
     def close(self, code: CloseCode) -> None:
         """Close at once; the first reason stays."""
         if self._closing is None:
@@ -151,7 +156,8 @@ class EventChannel:
             self.close(CloseCode.TOKEN)
         if self._closing is not None:
             return Closing(self._closing)
-        if self._renews and now >= self._expires_at - self._renew_before_ms:
+        if self._renews and now >= self._token_due():
+            self._is_renewal_due = False
             renewal = self._renew()
             if renewal is None:
                 self._renews = False
@@ -172,8 +178,12 @@ class EventChannel:
 
     def next_due(self) -> float:
         """When `take` has something to do even if nothing is put."""
-        token_due = self._expires_at - (self._renew_before_ms if self._renews else 0)
-        return min(token_due, self._end_due())
+        return min(self._token_due(), self._end_due())
+
+    def _token_due(self) -> float:
+        if self._is_renewal_due:
+            return 0.0
+        return self._expires_at - (self._renew_before_ms if self._renews else 0)
 
     def _end_due(self) -> float:
         if self._summary_at is not None and self._ended_at is not None:

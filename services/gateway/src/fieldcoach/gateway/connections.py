@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import MessageRejected
 from fieldcoach.common.follow import SessionFollower
-from fieldcoach.common.messages import EventMessage, PartialTranscript, Problem
+from fieldcoach.common.messages import EventMessage, PartialTranscript, Problem, SessionMoved
 from fieldcoach.common.numbering import unix_ms
 from fieldcoach.common.position import Position
 from fieldcoach.common.telemetry import Headers
@@ -140,6 +140,10 @@ class EventsConnection:
     # ── from the bus ─────────────────────────────────────────────────────────────────────────────────────
 
     def _receive_event(self, event: EventMessage, headers: Headers) -> None:
+        if isinstance(event, SessionMoved):
+            self._sessions.heard_moved(event)
+            if event.ingest != self._claims.ingest:
+                self._channel.renew_soon()
         self._channel.put_event(event, headers, unix_ms())
         self._notice()
 
@@ -161,7 +165,8 @@ class EventsConnection:
             self.closing.set()
 
     def _renew(self) -> Renewal | None:
-        renewed = self._tokens.renew(self._claims)
+        here = self._claims.model_copy(update={"ingest": self._sessions.ingest_of(self._claims)})
+        renewed = self._tokens.renew(here)
         if renewed is None:
             return None
         token, self._claims = renewed

@@ -4,6 +4,7 @@ GatewayError
 ├── Refused            a request gets a problem instead of an answer
 ├── TokenRefused       a token is missing, invalid or expired; carries which
 ├── BadMessage         a client's WebSocket message that can't be used; carries the problem
+├── IngestGone         nobody answers for the ingest of a session; another one may take it
 └── AddressUnavailable HOST and PORT can't be listened on
 """
 
@@ -43,6 +44,10 @@ class BadMessage(GatewayError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.type}: {problem.field}")
         self.problem = problem
+
+
+class IngestGone(GatewayError):
+    """The session's ingest is not on the bus any more."""
 
 
 class AddressUnavailable(GatewayError):

@@ -8,7 +8,7 @@ from fieldcoach.common.errors import BusUnavailable, MessageRejected
 from fieldcoach.common.position import Position
 
 from . import events_socket
-from .access import CurrentSession, GatewayHere, session_claims
+from .access import CurrentSession, GatewayHere, socket_claims
 from .channel import CloseCode
 from .connections import error_event
 from .errors import Refused, TokenRefused
@@ -16,7 +16,6 @@ from .events_stream import EventStream
 from .gateway import Gateway
 from .models import problem_responses
 from .problems import NOT_READY_RETRY_S, problem
-from .tokens import SessionClaims, bearer
 
 MAX_POSITION_CHARS: Final = 100
 """Four writers with 17 characters each, and the points between them."""
@@ -83,7 +82,7 @@ async def socket_events(socket: WebSocket, session_id: str, after: str = "") -> 
     gateway: Gateway = socket.app.state.gateway
     await events_socket.accept(socket)
     try:
-        claims = _socket_claims(gateway, socket, session_id)
+        claims = socket_claims(gateway, socket, session_id)
     except TokenRefused as refused:
         gateway.telemetry.tokens_refused.add(refused.why)
         await _refuse(gateway, socket, CloseCode.TOKEN)
@@ -108,13 +107,6 @@ async def socket_events(socket: WebSocket, session_id: str, after: str = "") -> 
         await connection.stop()
         raise
     await events_socket.serve(socket, connection)
-
-
-def _socket_claims(gateway: Gateway, socket: WebSocket, session_id: str) -> SessionClaims:
-    if not gateway.origins.allows(socket.headers.get("origin"), socket.headers.get("host", "")):
-        raise Refused(problem("origin", "pages of this origin may not connect"))
-    token = events_socket.token_in_protocols(socket.scope.get("subprotocols", []))
-    return session_claims(gateway, session_id, token or bearer(socket.headers.get("authorization")))
 
 
 async def _refuse(gateway: Gateway, socket: WebSocket, code: CloseCode) -> None:

@@ -36,10 +36,10 @@ def token_in_protocols(protocols: list[str]) -> str | None:
     return None
 
 
-async def accept(socket: WebSocket) -> None:
+async def accept(socket: WebSocket, protocol: str = PROTOCOL) -> None:
     """Accept with our subprotocol, if the client offers it."""
     offered: list[str] = socket.scope.get("subprotocols", [])
-    await socket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
+    await socket.accept(subprotocol=protocol if protocol in offered else None)
 
 
 async def send_json(socket: WebSocket, event: dict[str, Any]) -> None:

@@ -54,6 +54,10 @@ class Fleet:
         if beat.ingest in self._ingests or len(self._ingests) < MAX_MEMBERS or self._forget_stale(now):
             self._ingests[beat.ingest] = _Ingest(beat, now)
 
+    def lost_ingest(self, ingest: str) -> None:
+        """Nobody answers in its name; if it lives, its next heartbeat is half a second away."""
+        self._ingests.pop(ingest, None)
+
     def heard_worker(self, beat: WorkerHeartbeat, now: float) -> None:
         """An asr worker lives, or says good-bye."""
         if beat.bye:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.position import Position
 
+from .audio_socket import ActiveAudio
 from .connections import ActiveConnections, EventsConnection
 from .fleet import Fleet
 from .origins import OriginPolicy
@@ -27,6 +28,7 @@ class Gateway:
     session_tokens: SessionTokens
     sessions: Sessions
     active: ActiveConnections
+    active_audio: ActiveAudio
     origins: OriginPolicy
     telemetry: GatewayTelemetry
     why_not_ready: Callable[[], str | None]
@@ -48,8 +50,8 @@ class Gateway:
 
 def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[], str | None]) -> Gateway:
     """Put the parts together; no I/O yet."""
-    active = ActiveConnections()
-    telemetry = GatewayTelemetry(active.__len__)
+    active, active_audio = ActiveConnections(), ActiveAudio()
+    telemetry = GatewayTelemetry(active.__len__, active_audio.__len__)
     fleet = Fleet()
     session_tokens = SessionTokens(
         settings.session_token_key.get_secret_value().encode(),
@@ -71,6 +73,7 @@ def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[
         session_tokens=session_tokens,
         sessions=Sessions(settings, bus, fleet, session_tokens, telemetry),
         active=active,
+        active_audio=active_audio,
         origins=OriginPolicy(settings.allowed_origins),
         telemetry=telemetry,
         why_not_ready=why_not_ready,

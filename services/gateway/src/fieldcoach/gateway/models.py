@@ -73,6 +73,7 @@ class SessionAnswer(BaseModel):
     session_token: str
     expires_in: int
     whip_url: str
+    audio_url: str
     events_url: str
     end_url: str
     summary_url: str

@@ -32,7 +32,7 @@ def seconds(sample: int) -> float:
 
 def is_public(event: EventMessage) -> bool:
     """Whether clients see events of this kind."""
-    return event.kind not in {"cue.ack", "ending", "profile.applied", "transcript.complete"}
+    return event.kind not in {"cue.ack", "ending", "moved", "profile.applied", "transcript.complete"}
 
 
 def public_event(event: EventMessage, sent_at: float) -> Json:

@@ -4,7 +4,8 @@ import logging
 import time
 
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.messages import IngestHeartbeat, WorkerHeartbeat
+from fieldcoach.common.messages import IngestHeartbeat, WorkerHeartbeat, decode_event
+from fieldcoach.common.subjects import session_of
 from fieldcoach.common.telemetry import Headers
 
 from .app import build_app
@@ -38,7 +39,7 @@ class GatewayService:
         subjects = self._bus.subjects
         await self._bus.subscribe(subjects.ingest_heartbeat(), self._hear_ingest)
         await self._bus.subscribe(subjects.asr_heartbeat(), self._hear_worker)
-        await self._bus.subscribe(subjects.control_of_all(), self.gateway.sessions.heard_control)
+        await self._bus.subscribe(subjects.control_of_all(), self._hear_control)
         await self._server.start()
         log.info("listening", extra={"host": self._host, "port": self.port})
 
@@ -46,6 +47,7 @@ class GatewayService:
         """Send the clients to another gateway (1012), finish the requests, stop."""
         self._draining = True
         self.gateway.active.close_all(CloseCode.GOING_AWAY)
+        self.gateway.active_audio.close_all(CloseCode.GOING_AWAY)
         await self._server.stop()
 
     def why_not_ready(self) -> str | None:
@@ -57,6 +59,14 @@ class GatewayService:
         if self._draining:
             return "draining"
         return None if self._bus.is_connected else "lost NATS"
+
+    def _hear_control(self, subject: str, payload: bytes, headers: Headers) -> None:
+        self.gateway.sessions.heard_control(subject, payload, headers)
+        session = session_of(subject)
+        if self.gateway.active_audio.has(session):
+            event = decode_event(payload)
+            if event.kind == "ending" or (event.kind == "state" and event.state == "ended"):
+                self.gateway.active_audio.ended(session)
 
     def _hear_ingest(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         self.gateway.fleet.heard_ingest(IngestHeartbeat.decode(payload), time.monotonic())

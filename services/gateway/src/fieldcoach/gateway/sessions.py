@@ -17,6 +17,7 @@ from fieldcoach.common.messages import (
     ProfileApplied,
     SessionCreated,
     SessionEnding,
+    SessionMoved,
     SignalReply,
     SignalRequest,
     Summary,
@@ -28,8 +29,8 @@ from fieldcoach.common.telemetry import Headers, extract, record_span
 
 from .client_messages import Acknowledge, Applied
 from .consent import consent_text
-from .errors import Refused
-from .fleet import Fleet, NotPlaced
+from .errors import IngestGone, Refused
+from .fleet import Fleet, NotPlaced, Placed
 from .limits import OpenSessions, RateLimit
 from .models import AsrInfo, CreateSession, SessionAnswer, StartProfile
 from .problems import NO_CAPACITY_RETRY_S, NOT_READY_RETRY_S, problem, with_urn
@@ -45,10 +46,12 @@ SIGNAL_TIMEOUT_S: Final = 2.0
 OPEN_SESSIONS_RETRY_S: Final = 60
 """A user with too many visits must end one first."""
 
+MAX_MOVED: Final = 10_000
+"""Sessions whose ingest is another one than their token says; the oldest have ended or have a newer token."""
 MAX_ETAGS_CHARS: Final = 512
 """A client knows one ICE session, and sends one tag of 26 characters."""
 
-Action = Literal["offer", "restart", "trickle", "pause", "resume", "close", "end"]
+Action = Literal["offer", "audio", "restart", "trickle", "pause", "resume", "close", "end"]
 
 
 class Sessions:
@@ -71,6 +74,7 @@ class Sessions:
         self._starts = RateLimit(settings.sessions_per_user_per_minute)
         # one for all sessions: its numbers rise, so those of each session do, also over several connections
         self._numbers = EventNumbers()
+        self._moved: dict[str, str] = {}
 
     async def begin(self, user: User, request: CreateSession, client_headers: Headers) -> SessionAnswer:
         """Place a new session and tell everybody.
@@ -80,10 +84,7 @@ class Sessions:
         """
         begun_at, now = unix_ms(), time.monotonic()
         self._check_limits(user, now)
-        placed = self._fleet.place(now)
-        if isinstance(placed, NotPlaced):
-            wait = NO_CAPACITY_RETRY_S if placed.kind == "no-capacity" else NOT_READY_RETRY_S
-            raise Refused(problem(placed.kind, placed.detail, fix="try again later", retry_after_s=wait))
+        placed = self._place(now)
         if not self._bus.is_connected:
             raise _bus_away()
         engine = self._fleet.engine(now)
@@ -121,6 +122,7 @@ class Sessions:
             session_token=token,
             expires_in=self._settings.session_token_ttl_s,
             whip_url=f"{base}/whip",
+            audio_url=f"{base}/audio",
             events_url=f"{base}/events",
             end_url=f"{base}/end",
             summary_url=f"{base}/summary",
@@ -146,20 +148,61 @@ class Sessions:
             resource=resource,
             etag=etag[:MAX_ETAGS_CHARS],
         )
-        timeout_s = OFFER_TIMEOUT_S if action in {"offer", "restart"} else SIGNAL_TIMEOUT_S
+        try:
+            return await self._ask(self.ingest_of(claims), request)
+        except IngestGone:
+            if action in {"offer", "audio"}:
+                return await self._move(claims, request)
+            raise Refused(
+                problem("not-found", "the session's ingest is gone", fix="make a new offer by POST")
+            ) from None
+
+    def ingest_of(self, claims: SessionClaims) -> str:
+        """Who has the session: the token only says who had it when the token was made."""
+        return self._moved.get(claims.sid, claims.ingest)
+
+    async def _move(self, claims: SessionClaims, request: SignalRequest) -> SignalReply:
+        """Its ingest is gone: another one goes on from what the event stream remembers."""
+        placed = self._place(time.monotonic())
+        try:
+            reply = await self._ask(placed.ingest, request.model_copy(update={"resumes": True}))
+        except IngestGone as error:
+            raise _no_answer(error) from error
+        self._note_moved(claims.sid, placed.ingest)
+        self._telemetry.sessions.add("moved")
+        await self._bus.publish_event(
+            SessionMoved(session=claims.sid, n=self._numbers.next(), ingest=placed.ingest)
+        )
+        return reply
+
+    def heard_moved(self, event: SessionMoved) -> None:
+        """An old event of a session whose token may be older still."""
+        self._note_moved(event.session, event.ingest)
+
+    def _note_moved(self, session: str, ingest: str) -> None:
+        self._moved[session] = ingest
+        while len(self._moved) > MAX_MOVED:
+            del self._moved[next(iter(self._moved))]
+
+    def _place(self, now: float) -> Placed:
+        placed = self._fleet.place(now)
+        if isinstance(placed, NotPlaced):
+            wait = NO_CAPACITY_RETRY_S if placed.kind == "no-capacity" else NOT_READY_RETRY_S
+            raise Refused(problem(placed.kind, placed.detail, fix="try again later", retry_after_s=wait))
+        return placed
+
+    async def _ask(self, ingest: str, request: SignalRequest) -> SignalReply:
+        action = request.action
+        timeout_s = OFFER_TIMEOUT_S if action in {"offer", "audio", "restart"} else SIGNAL_TIMEOUT_S
         try:
             reply = await self._bus.request(
-                self._bus.subjects.signal(claims.ingest), request, SignalReply, timeout_s
+                self._bus.subjects.signal(ingest), request, SignalReply, timeout_s
             )
         except BusUnavailable as error:
-            raise Refused(
-                problem(
-                    "not-ready",
-                    f"the session's ingest does not answer ({error})",
-                    fix="try again; if it stays so, begin a new session",
-                    retry_after_s=NOT_READY_RETRY_S,
-                )
-            ) from error
+            if str(error) == "no-responders":
+                self._fleet.lost_ingest(ingest)
+                raise IngestGone(str(error)) from error
+            raise _no_answer(error) from error
         except MessageRejected as error:
             raise Refused(problem("internal", "the session's ingest gave an answer that is none")) from error
         if reply.problem is not None:
@@ -223,9 +266,11 @@ class Sessions:
     def heard_control(self, subject: str, payload: bytes, _headers: Headers) -> None:
         """A control message of any session: one of ours that ended no longer counts for its user."""
         session = session_of(subject)
+        event = decode_event(payload)
+        if isinstance(event, SessionMoved):
+            self._note_moved(session, event.ingest)
         if not self._open.knows(session):
             return
-        event = decode_event(payload)
         if event.kind == "ending" or (event.kind == "state" and event.state == "ended"):
             self._open.ended(session)
             self._telemetry.sessions.add("ended")
@@ -249,6 +294,17 @@ class Sessions:
         # a client's own trace is only linked: what it says about itself must not steer our sampling
         theirs = trace.get_current_span(extract(client_headers)).get_span_context()
         record_span(name, started_at, unix_ms(), links=[Link(theirs)] if theirs.is_valid else [])
+
+
+def _no_answer(error: Exception) -> Refused:
+    return Refused(
+        problem(
+            "not-ready",
+            f"the session's ingest does not answer ({error})",
+            fix="try again; if it stays so, begin a new session",
+            retry_after_s=NOT_READY_RETRY_S,
+        )
+    )
 
 
 def _bus_away() -> Refused:

@@ -25,7 +25,7 @@ def plausible(at: float | None, earliest: float, received_at: float) -> float:
 class GatewayTelemetry:
     """Counters and histograms of the process. Labels are words of ours, never a session or a text."""
 
-    def __init__(self, sockets: Callable[[], int]) -> None:
+    def __init__(self, sockets: Callable[[], int], audio_sockets: Callable[[], int]) -> None:
         self.problems = Counters("gateway_problems", "type", "Problems answered, by type")
         self.events = Counters("gateway_events", "type", "Events sent, by type")
         self.dropped = Counters("gateway_dropped", "reason", "Transcripts not sent, by reason")
@@ -34,16 +34,25 @@ class GatewayTelemetry:
         self.bad_messages = Counters("gateway_bad_messages", "type", "Client messages without effect")
         self.cue_actions = Counters("gateway_cue_actions", "action", "What became of cues, by the phone")
         self.sessions = Counters("gateway_sessions", "event", "Sessions begun and ended here")
+        self.audio = Counters(
+            "gateway_audio", "outcome", "Opus packets of audio sockets by what became of them"
+        )
+        self.audio_closes = Counters("gateway_audio_closes", "code", "Audio sockets that we closed, by code")
         self.client_media = Counters("gateway_client_media", "what", "What phones say that they sent")
         self.client_rtt = StageHistogram("client_rtt", "Round trip, as phones measure it")
         self.deliver = StageHistogram("gateway_deliver", "From the bus to the socket: finals and cues")
         self.e2e = StageHistogram("e2e", "End of the trigger line to the cue on the phone's screen")
 
+        self._gauge("gateway_connections", sockets, "Open events connections")
+        self._gauge("gateway_audio_connections", audio_sockets, "Open audio sockets")
+
+    @staticmethod
+    def _gauge(name: str, read: Callable[[], int], description: str) -> None:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            return [Observation(sockets())]
+            return [Observation(read())]
 
         metrics.get_meter("fieldcoach").create_observable_gauge(
-            "fieldcoach_gateway_connections", callbacks=[observe], description="Open events connections"
+            f"fieldcoach_{name}", callbacks=[observe], description=description
         )
 
 

@@ -8,6 +8,7 @@ needed to see it. One stream of one connection; times are seconds on a monotonic
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from fieldcoach.common.opus import OpusError, packet_samples
@@ -138,16 +139,15 @@ class ArrivalStatistics:
 
     def add(self, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
         """A packet came: 16 bit sequence number, 32 bit timestamp at 48 kHz."""
-        try:
-            duration = packet_samples(payload, RTP_RATE)
-        except OpusError:
+        duration = _duration(payload[:2])
+        if duration == 0:
             return  # the jitter buffer counts it as corrupt
         clocks = self._clocks
         if clocks is None:
             self._begin(sequence, timestamp, duration, payload, arrival)
             return
-        step = _difference(sequence, clocks.sequence, 16)
-        ticks = _difference(timestamp, clocks.timestamp, 32)
+        step = (sequence - clocks.sequence + 0x8000) % 0x1_0000 - 0x8000  # by the shorter way round
+        ticks = (timestamp - clocks.timestamp + 0x8000_0000) % 0x1_0000_0000 - 0x8000_0000
         transit = arrival - (clocks.timestamp + ticks + duration) / RTP_RATE
         if abs(step) > SEQUENCE_JUMP or abs(transit - clocks.transit) > CLOCK_STEP_S:
             self.restart()
@@ -159,12 +159,11 @@ class ArrivalStatistics:
             self._late(bucket, clocks.sequence + step, arrival)
             return
         bucket.expected += step
-        for missing in range(max(1, step - MAX_MISSING), step):
-            self._missing[clocks.sequence + missing] = arrival
-        while len(self._missing) > MAX_MISSING:
-            self._missing.popitem(last=False)
-        bucket.lost += step - 1
-        bucket.silence += max(0.0, (ticks - step * clocks.duration) / RTP_RATE)
+        if step > 1:
+            self._hole(bucket, clocks.sequence, step, arrival)
+        silence = ticks - step * clocks.duration
+        if silence > 0:
+            bucket.silence += silence / RTP_RATE
         clocks.sequence += step
         clocks.timestamp += ticks
         clocks.duration = duration
@@ -210,10 +209,16 @@ class ArrivalStatistics:
         self._add_transit(bucket, clocks, arrival)
 
     def _bucket(self, arrival: float) -> _Bucket:
-        begin = math.floor(arrival / BUCKET_S) * BUCKET_S
-        if not self._buckets or self._buckets[-1].begin < begin:
-            self._buckets.append(_Bucket(begin))
+        if not self._buckets or arrival - self._buckets[-1].begin >= BUCKET_S:
+            self._buckets.append(_Bucket(math.floor(arrival / BUCKET_S) * BUCKET_S))
         return self._buckets[-1]
+
+    def _hole(self, bucket: _Bucket, sequence: int, step: int, arrival: float) -> None:
+        bucket.lost += step - 1
+        for missing in range(max(1, step - MAX_MISSING), step):
+            self._missing[sequence + missing] = arrival
+        while len(self._missing) > MAX_MISSING:
+            self._missing.popitem(last=False)
 
     def _late(self, bucket: _Bucket, sequence: int, arrival: float) -> None:
         noticed = self._missing.pop(sequence, None)
@@ -247,7 +252,8 @@ class ArrivalStatistics:
 
     def _add_transit(self, bucket: _Bucket, clocks: _Clocks, arrival: float) -> None:
         self._base.add(clocks.transit, arrival)
-        bucket.least = min(bucket.least, clocks.transit)
+        if clocks.transit < bucket.least:
+            bucket.least = clocks.transit
         # from the stream's beginning, so that the squares stay small
         t, d = arrival - clocks.origin, clocks.transit - clocks.first_transit
         bucket.n += 1
@@ -298,7 +304,10 @@ def _goodput(buckets: list[_Bucket]) -> float | None:
     return (sum(bucket.bits for bucket in filled) - filled[0].first_bits) / active
 
 
-def _difference(value: int, extended: int, bits: int) -> int:
-    """How far `value` of so many bits is from the extended one, by the shorter way."""
-    half = 1 << (bits - 1)
-    return (value - extended + half) % (1 << bits) - half
+@lru_cache(maxsize=512)
+def _duration(head: bytes) -> int:
+    """Of a packet in 48 kHz ticks, 0 if it is none: its first two bytes say it (RFC 6716 section 3)."""
+    try:
+        return packet_samples(head, RTP_RATE)
+    except OpusError:
+        return 0

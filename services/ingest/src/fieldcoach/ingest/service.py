@@ -39,6 +39,7 @@ from .life import LifeTiming
 from .negotiation import parse_offer
 from .opus_source import OpusSource, take
 from .peer import Peer
+from .resumption import Resumption, resumption
 from .rtc_tap import host_addresses
 from .session import Session, SessionTiming
 from .settings import IngestSettings
@@ -229,8 +230,13 @@ class IngestService:
         if refusal is not None:
             self.telemetry.offers.add(refusal.type)
             return SignalReply(problem=refusal)
+        past: Resumption | None = None
+        if request.resumes and request.session not in self.sessions:
+            past = await self._past(request.session)
+            if past.has_ended:
+                return _problem("not-found", 404, "No media", "this session has ended")
         try:
-            return await self._session(request)
+            return await self._session(request, past)
         except BusUnavailable:
             return _problem("not-ready", 503, "No media", "lost NATS", retry_after_s=RETRY_AFTER_S)
 
@@ -244,7 +250,18 @@ class IngestService:
             return _refusal("no-capacity", "this ingest is full")
         return None
 
-    async def _session(self, request: SignalRequest) -> Session:
+    async def _past(self, session: str) -> Resumption:
+        """Where the session stood when its ingest went."""
+        events = []
+        subjects = self._bus.subjects
+        for payload, _ in await self._bus.replay([subjects.control(session), subjects.final(session)]):
+            try:
+                events.append(decode_event(payload))
+            except MessageRejected as rejected:
+                self._bus.faults.add(f"rejected-{rejected.reason}")
+        return resumption(events)
+
+    async def _session(self, request: SignalRequest, past: Resumption | None) -> Session:
         session = self.sessions.get(request.session)
         if session is None:
             session = Session(
@@ -256,6 +273,7 @@ class IngestService:
                 self._mark,
                 time.monotonic(),
                 self._timing,
+                past,
             )
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [

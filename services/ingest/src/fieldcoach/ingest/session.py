@@ -27,8 +27,9 @@ from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
 from .profile import SendProfile
+from .resumption import Resumption
 from .stream import AudioStream
-from .telemetry import IngestTelemetry
+from .telemetry import IngestTelemetry, wall_offset_s
 from .timeline import Timeline
 from .uplink import UplinkTimes
 from .whip_resource import superseded, unknown
@@ -70,6 +71,7 @@ class Session:
         wake: Callable[["Session"], None],
         now: float,
         timing: SessionTiming | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
         timing = timing or SessionTiming()
         self.id = session
@@ -98,8 +100,18 @@ class Session:
         self._is_degraded = False
         self._overflow: Overflow | None = None
         self._failovers_told: dict[str, int] = {}
+        if resumption is not None:
+            self._resume(resumption, now)
         self._upkeep_at = now
         self._gone_at: float | None = None
+
+    def _resume(self, resumption: Resumption, now: float) -> None:
+        """Another ingest had this session: its clock goes on, under a higher epoch."""
+        origin_ms = resumption.origin_ms
+        origin = None if origin_ms is None else origin_ms / 1e3 - wall_offset_s()
+        self._timeline.resume(resumption.sample, origin, now)
+        self.delivery.epoch = resumption.epoch
+        self._break_reason = "ingest-lost"
 
     # ── the phone's connections ──────────────────────────────────────────────────────────────────────────
 

@@ -62,6 +62,12 @@ class Timeline:
         self._capture = WindowedMinimum()  # arrival minus position: when sample 0 was captured
         self._concealed = 0  # samples of PLC that end at `end`
 
+    def resume(self, end: int, origin: float | None, now: float) -> None:
+        """Go on after sample `end` of a clock that began at `origin` (seconds, monotonic; None: unknown)."""
+        self.end = end
+        if origin is not None:
+            self._capture.add(origin, now)
+
     # ── where things belong ──────────────────────────────────────────────────────────────────────────────
 
     def position(self, timestamp: int) -> int:

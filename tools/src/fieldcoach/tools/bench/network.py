@@ -55,7 +55,7 @@ AT_ONCE = 4
 """Visits in parallel: the phones, the receivers and the stack share this machine."""
 BUSY_TRIES = 30
 BUSY_PAUSE_S = 2.0
-QUICK_RESERVE_S = 17.0
+QUICK_RESERVE_S = 13.0
 """The recording is played twice; besides, silence after it, two connections, a summary, the stack's stop."""
 
 T = TypeVar("T")
@@ -91,14 +91,18 @@ async def bench_network(root: Path, quick: bool, folder: Path | None, console: C
     """
     before = machine()
     golds = _chosen(root, quick, folder)
-    cells, clean = _cells(golds, quick)
-    console.print(
-        f"{len(cells)} networks and visits, {len(clean)} without loss; {AT_ONCE} at a time", highlight=False
-    )
     limit = asyncio.Semaphore(AT_ONCE)
     with tempfile.TemporaryDirectory(prefix="fieldcoach-bench-") as run_dir:
         options = StackOptions(root=root, run_dir=Path(run_dir))
         async with Stack(options) as stack, AudioTap(stack.nats_url) as tap:
+            if quick:  # only now is it known how much time is left
+                limit_s = (QUICK_LIMIT_S - QUICK_RESERVE_S - process_age_s()) / 2
+                golds = [gold.until(limit_s) for gold in golds]
+            cells, clean = _cells(golds, quick)
+            console.print(
+                f"{len(cells)} visits with loss and {len(clean)} without; {AT_ONCE} at a time",
+                highlight=False,
+            )
             await _all(
                 *(_stock(cell, stack, limit) for cell in cells),
                 *(_ours(cell, stack, tap, limit) for cell in (*cells, *clean)),
@@ -110,14 +114,9 @@ async def bench_network(root: Path, quick: bool, folder: Path | None, console: C
 
 def _chosen(root: Path, quick: bool, folder: Path | None) -> list[GoldVisit]:
     if folder is not None:
-        golds = visits_in(folder, 1 if quick else MAX_VISITS)
-    else:
-        names = (QUICK_VISIT,) if quick else DEFAULT_VISITS
-        golds = [load_visit(root / "visits" / f"{name}.json") for name in names]
-    if quick:
-        limit_s = (QUICK_LIMIT_S - QUICK_RESERVE_S - process_age_s()) / 2
-        golds = [gold.until(limit_s) for gold in golds]
-    return golds
+        return visits_in(folder, 1 if quick else MAX_VISITS)
+    names = (QUICK_VISIT,) if quick else DEFAULT_VISITS
+    return [load_visit(root / "visits" / f"{name}.json") for name in names]
 
 
 def _cells(golds: list[GoldVisit], quick: bool) -> tuple[list[Cell], list[Cell]]:
