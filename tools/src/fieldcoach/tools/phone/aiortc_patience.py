@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from aioice.ice import CONSENT_INTERVAL, Connection
+from aioice.ice import CONSENT_INTERVAL, CandidatePair, Connection
 from aioice.stun import TransactionError
 from aiortc import RTCRtpSender
 
@@ -33,6 +33,11 @@ class Retransmissions:
 def ice_connection(sender: RTCRtpSender) -> Connection:
     """The ICE connection below a sender; it exists once there is a local description."""
     return sender.transport.transport._connection
+
+
+def nominated_pair(sender: RTCRtpSender) -> CandidatePair | None:
+    """The pair of addresses that ICE has chosen; None before it has."""
+    return next(iter(ice_connection(sender)._nominated.values()), None)
 
 
 def keep_consent(sender: RTCRtpSender) -> None:

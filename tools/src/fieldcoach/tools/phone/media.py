@@ -8,7 +8,7 @@ from typing import Any
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from ..errors import MediaFailed
-from .aiortc_patience import keep_consent, note_retransmissions
+from .aiortc_patience import keep_consent, nominated_pair, note_retransmissions
 from .silence import Pulse
 from .track import OpusTrack
 
@@ -45,6 +45,17 @@ class MediaConnection:
     def state(self) -> str:
         """`new connecting connected failed closed`."""
         return self._peer.connectionState
+
+    @property
+    def way(self) -> str:
+        """`direct`, or `relay` if a TURN server stands between."""
+        pair = nominated_pair(self._sender)
+        return "relay" if pair is not None and pair.local_candidate.type == "relay" else "direct"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the far side has answered ICE's checks."""
+        return nominated_pair(self._sender) is not None
 
     @property
     def retransmitted(self) -> int:
