@@ -15,6 +15,7 @@ from .sessions import Sessions
 from .settings import GatewaySettings, user_key
 from .telemetry import GatewayTelemetry
 from .tokens import SessionClaims, SessionTokens, UserTokens
+from .turn import TurnServers
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Gateway:
     user_tokens: UserTokens
     session_tokens: SessionTokens
     sessions: Sessions
+    turn: TurnServers
     active: ActiveConnections
     active_audio: ActiveAudio
     origins: OriginPolicy
@@ -43,8 +45,9 @@ class Gateway:
             tokens=self.session_tokens,
             active=self.active,
             telemetry=self.telemetry,
-            token_ttl_s=self.settings.session_token_ttl_s,
+            token_ttl_s=self.settings.token_ttl_s,
             messages_per_minute=self.settings.messages_per_minute,
+            turn=self.turn,
         )
 
 
@@ -53,9 +56,10 @@ def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[
     active, active_audio = ActiveConnections(), ActiveAudio()
     telemetry = GatewayTelemetry(active.__len__, active_audio.__len__)
     fleet = Fleet()
+    turn = TurnServers(settings.turn_urls, settings.turn_secret.get_secret_value())
     session_tokens = SessionTokens(
         settings.session_token_key.get_secret_value().encode(),
-        settings.session_token_ttl_s,
+        settings.token_ttl_s,
         settings.session_max_s,
         settings.region,
         time.time,
@@ -71,7 +75,8 @@ def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[
             time.time,
         ),
         session_tokens=session_tokens,
-        sessions=Sessions(settings, bus, fleet, session_tokens, telemetry),
+        sessions=Sessions(settings, bus, fleet, session_tokens, telemetry, turn),
+        turn=turn,
         active=active,
         active_audio=active_audio,
         origins=OriginPolicy(settings.allowed_origins),
