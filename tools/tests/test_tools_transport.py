@@ -10,6 +10,8 @@ from fieldcoach.common.opus_frames import unpack_frame
 from fieldcoach.tools.errors import GatewayUnreachable, Refused, VisitError
 from fieldcoach.tools.phone.api import GatewayApi
 from fieldcoach.tools.phone.audio_socket import AudioSocket
+from fieldcoach.tools.phone.channel import EventChannel
+from fieldcoach.tools.phone.clocks import WallClock
 from fieldcoach.tools.phone.packetiser import Packetiser
 from fieldcoach.tools.phone.profile import SendProfile
 from fieldcoach.tools.phone.track import OpusTrack
@@ -160,3 +162,12 @@ async def test_nobody_there_is_told() -> None:
         with pytest.raises(GatewayUnreachable):
             await socket.open(api, "/audio", "token")
         await socket.close()
+
+
+async def test_fresh_turn_credentials_come_with_the_token() -> None:
+    async with GatewayApi("http://127.0.0.1:9") as api:
+        channel = EventChannel(api, "/events", "first", lambda _event: None, WallClock())
+        channel._receive('{"type": "token", "session_token": "second"}')
+        assert (channel.token, channel.ice_servers) == ("second", None)
+        channel._receive('{"type": "token", "session_token": "third", "ice_servers": [{"urls": ["turn:t"]}]}')
+        assert (channel.token, channel.ice_servers) == ("third", [{"urls": ["turn:t"]}])

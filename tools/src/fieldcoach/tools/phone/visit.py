@@ -278,7 +278,7 @@ class Visit:
     ) -> MediaConnection:
         """A connection for this track that has its answer; it comes up in the background."""
         network = self._plan.network
-        media = MediaConnection(track, session.get("ice_servers") or [])
+        media = MediaConnection(track, channel.ice_servers or session.get("ice_servers") or [])
         self._connections.append(media)
         try:
             offer = await media.offer()
