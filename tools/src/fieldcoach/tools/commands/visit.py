@@ -1,446 +1,175 @@
-"""One visit: session, events, media, the audio in real time, the end, the summary."""
+"""`fieldcoach visit`: a phone at the command line."""
 
-import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from ..errors import EventsClosed, GatewayUnreachable, MediaFailed, SummaryMissing, ToolError, VisitError
-from .api import GatewayApi
-from .audio_socket import AudioSocket
-from .channel import EventChannel
-from .clocks import WallClock
-from .media import MediaConnection
-from .media_link import PATIENCE_S, Connection, MediaLink
-from .packetiser import Packetiser
-from .profile import SendProfile
-from .stages import StageTable, cue_times, final_times
-from .track import OpusTrack
-from .transport_choice import TransportChoice, Wanted, Way
+from rich.console import Console
 
-TRAILING_SILENCE_S = 1.2
-"""A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
-CONNECT_TIMEOUT_S = 10.0
-"""After this a user has given up; the promise is a clear error within 10 s."""
-CONNECT_POLL_S = 0.1
-BAD_NETWORK_CONNECT_TIMEOUT_S = 30.0
-"""With a network simulated: ICE and DTLS take four round trips and more; libwebrtc gives up after 30 s."""
-SUMMARY_TIMEOUT_S = 20.0
-"""The last final, then the summary; with an LLM it has its own budget, so the wait is generous."""
-ASK_PAUSE_S = 0.5
-LINGER_S = 2.0
-"""After the summary, for the last state and the server's close."""
-STATS_PAUSE_S = 5.0
-CONSENT_VERSION = "2026-11"
+from ..errors import GatewayUnreachable, NoStack, Refused, TokenMissing
+from ..network import Relay, schedule_of
+from ..phone.api import GatewayApi
+from ..phone.audio_file import read_pcm
+from ..phone.lines import Lines
+from ..phone.profile import SendProfile
+from ..phone.transport_choice import Wanted
+from ..phone.visit import Listener, Visit, VisitPlan, VisitResult
+from ..show.live import LiveView
+from ..show.plain import PlainView
+from ..show.report import print_stages, print_summary
+from ..stack.state import read_running
+from ..stack.tokens import dev_user_token
 
-_WHY_NO_MEDIA = (
-    "UDP between this machine and the ingest may be blocked,"
-    " or MEDIA_HOSTS of the ingest names an address that can't be reached from here"
-)
-
-T = TypeVar("T")
-
-
-class Listener(Protocol):
-    """Who wants to see the visit as it happens. Times are monotonic seconds."""
-
-    def session(self, answer: dict[str, Any]) -> None:
-        """The session was created; the answer of `POST /v1/sessions`."""
-
-    def audio_started(self, now: float) -> None:
-        """The first sample was captured."""
-
-    def event(self, event: dict[str, Any], now: float) -> None:
-        """An event came."""
-
-
-class Network(Protocol):
-    """Stands between the phone and the media server (`fieldcoach.tools.network.Relay`)."""
-
-    def hide(self, offer: str) -> str:
-        """The phone's offer without its addresses."""
-
-    async def rewrite(self, answer: str) -> str:
-        """The server's answer with the network's addresses in place of the server's."""
-
-    def start(self) -> None:
-        """The first sample was captured."""
-
-
-class Silent:
-    """A listener that does not care."""
-
-    def session(self, answer: dict[str, Any]) -> None:
-        """Nothing."""
-
-    def audio_started(self, now: float) -> None:
-        """Nothing."""
-
-    def event(self, event: dict[str, Any], now: float) -> None:
-        """Nothing."""
+DEFAULT_GATEWAY = "http://127.0.0.1:8080"
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
-class VisitPlan:
-    """What to play to whom. `profile` None follows the server."""
+class VisitRequest:
+    """The options of the command."""
 
-    gateway: str
-    token: str
-    pcm: bytes = field(repr=False)
+    audio: Path
+    run_dir: Path
+    gateway: str | None = None
+    token: str | None = None
     playbook: str | None = None
     languages: tuple[str, ...] = ()
     profile: SendProfile | None = None
     insecure: bool = False
-    network: Network | None = None
-    patience_s: float = PATIENCE_S
-    transport: Wanted | None = None
-    """None: `auto`, but only `udp` on a simulated network, which has no say over TCP."""
+    as_json: bool = False
+    network: str | None = None
+    seed: int = 0
+    patience_s: float = 60.0
+    transport: Wanted = "auto"
 
 
-@dataclass(slots=True)
-class VisitResult:
-    """What a visit gave. `events` are (seconds since the first sample, event); in memory only."""
+class JsonView:
+    """Prints the JSON lines."""
 
-    session: str
-    asr: dict[str, Any]
-    events: list[tuple[float, dict[str, Any]]]
-    summary: dict[str, Any]
-    stages: StageTable
-    audio_started_at: float
-    """Wall-clock milliseconds of the first sample, on the server's clock."""
-    rtt_ms: float | None
-    packets_sent: int
-    payload_bytes: int
-    worst_send_delay_ms: float
-    reconnects: int
-    retransmitted: int = 0
-    """Packets sent again because the server asked for them."""
-    media_reconnects: int = 0
-    transports: tuple[str, ...] = ()
-    """The ways that the sound took: `direct`, `relay`, `websocket`."""
-    unsent_s: float = 0.0
-    """Of the recording, while there was no connection."""
-    started_at: float = 0.0
-    """The first sample on this process's monotonic clock, seconds."""
+    def __init__(self) -> None:
+        self._lines = Lines()
 
+    def session(self, answer: dict[str, Any]) -> None:
+        """Not an event of the channel, so not a line."""
 
-class Visit:
-    """Plays one recording as a phone would. Run it once."""
+    def audio_started(self, now: float) -> None:
+        """The held lines first."""
+        for line in self._lines.start(now):
+            print(line, flush=True)
 
-    def __init__(self, plan: VisitPlan, listener: Listener | None = None) -> None:
-        self._plan = plan
-        self._listener = listener or Silent()
-        self._wall = WallClock()
-        self._received: list[tuple[float, dict[str, Any]]] = []
-        self._summary: asyncio.Future[dict[str, Any]] | None = None
-        self._packetiser: Packetiser | None = None
-        self._channel: EventChannel | None = None
-        self._command = 0
-        self._connections: list[MediaConnection | AudioSocket] = []
-        self._choice = TransportChoice(plan.transport or ("auto" if plan.network is None else "udp"))
-        self._ways: list[str] = []
-        self._link: MediaLink | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def run(self) -> VisitResult:
-        """The whole visit, in real time.
-
-        Raises:
-            VisitError: which step failed, and what to do.
-        """
-        self._summary = asyncio.get_running_loop().create_future()
-        async with GatewayApi(self._plan.gateway, self._plan.insecure) as api:
-            session = await api.create_session(self._plan.token, self._request())
-            self._listener.session(session)
-            channel = EventChannel(
-                api,
-                session["events_url"],
-                session["session_token"],
-                self._receive,
-                self._wall,
-                patience_s=self._plan.patience_s,
+    def event(self, event: dict[str, Any], now: float) -> None:
+        """One line, and what is no line goes to standard error."""
+        for line in self._lines.add(event, now):
+            print(line, flush=True)
+        if event.get("type") == "error":
+            print(
+                f"fieldcoach: the gateway says: {event.get('detail') or event.get('title')}", file=sys.stderr
             )
-            self._channel = channel
-            listening = asyncio.create_task(channel.run())
-            track = OpusTrack(self._make_packetiser(session))
-            is_ended = False
-            try:
-                media = await self._connect(api, session, channel, listening, track)
-                await self._send_audio(api, session, channel, listening, media.track, media)
-                is_ended = True
-                await api.end_session(session["end_url"], channel.token)
-                summary = await self._wait_for_summary(api, session, channel, listening)
-                await asyncio.wait({listening}, timeout=LINGER_S)
-                return self._result(session, summary, channel, track)
-            finally:
-                for task in (*self._tasks, listening):
-                    task.cancel()
-                await asyncio.gather(*self._tasks, listening, return_exceptions=True)
-                for media in self._connections:
-                    media.track.stop()
-                    await media.close()
-                if not is_ended:
-                    with contextlib.suppress(
-                        ToolError
-                    ):  # the visit has failed already; leave no session behind
-                        await api.end_session(session["end_url"], channel.token)
 
-    def _request(self) -> dict[str, Any]:
-        language = self._plan.languages[0] if self._plan.languages else "en"
-        request: dict[str, Any] = {
-            "consent": {"given": True, "language": language, "version": CONSENT_VERSION}
-        }
-        if self._plan.playbook:
-            request["playbook"] = self._plan.playbook
-        if self._plan.languages:
-            request["languages"] = list(self._plan.languages)
-        return request
 
-    def _make_packetiser(self, session: dict[str, Any]) -> Packetiser:
-        profile = self._plan.profile or SendProfile.from_fields(session.get("profile") or {})
-        silence = bytes(2 * int(16_000 * TRAILING_SILENCE_S))
-        self._packetiser = Packetiser(self._plan.pcm + silence, profile)
-        return self._packetiser
+async def visit(request: VisitRequest) -> None:
+    """Make the visit and print it.
 
-    async def _connect(
-        self,
-        api: GatewayApi,
-        session: dict[str, Any],
-        channel: EventChannel,
-        listening: asyncio.Task[None],
-        track: OpusTrack,
-    ) -> MediaConnection | AudioSocket:
-        await self._while_listening(
-            channel.connected.wait(),
-            listening,
-            CONNECT_TIMEOUT_S,
-            GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
-        )
-        network = self._plan.network
-        limit_s = CONNECT_TIMEOUT_S if self._is_impatient() else BAD_NETWORK_CONNECT_TIMEOUT_S
-        media = await self._while_listening(
-            self._first_connection(api, session, channel, track),
-            listening,
-            limit_s,
-            MediaFailed(f"no media connection within {limit_s:.0f} s; {_WHY_NO_MEDIA}"),
-        )
-        if network is not None:
-            network.start()
-        self._listener.audio_started(media.track.started_at)
-        return media
-
-    def _is_impatient(self) -> bool:
-        return self._plan.network is None or self._choice.wanted == "auto"
-
-    async def _first_connection(
-        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection | AudioSocket:
-        """The way that works: the peer connection, and where it finds no answer the WebSocket."""
-        while True:
-            way = self._choice.next()
-            media = await self._open(way, api, session, channel, track)
-            begun = time.monotonic()
-            while not track.is_sending and not media.lost.is_set():
-                waited_s = time.monotonic() - begun
-                if self._is_impatient() and self._choice.gives_up(way, waited_s, media.is_answered):
-                    break
-                await asyncio.sleep(CONNECT_POLL_S)
-            if track.is_sending:
-                self._note_up(media)
-                return media
-            if self._choice.wanted != "auto" or way == "websocket":
-                raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
-            await media.close()
-            track = track.successor()
-
-    async def _open(
-        self, way: Way, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection | AudioSocket:
-        if way == "udp":
-            return await self._offer(api, session, channel, track)
-        if "audio_url" not in session:
-            raise MediaFailed(f"no media connection; {_WHY_NO_MEDIA}")
-        media = AudioSocket(track)
-        self._connections.append(media)
-        await media.open(api, session["audio_url"], channel.token)
-        return media
-
-    def _note_up(self, media: Connection) -> None:
-        assert isinstance(media, MediaConnection | AudioSocket)
-        self._choice.came_up("websocket" if isinstance(media, AudioSocket) else "udp", time.monotonic())
-        if self._ways[-1:] != [media.way]:
-            self._ways.append(media.way)
-
-    async def _offer(
-        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection:
-        """A connection for this track that has its answer; it comes up in the background."""
-        network = self._plan.network
-        media = MediaConnection(track, session.get("ice_servers") or [])
-        self._connections.append(media)
+    Raises:
+        ToolError: what failed, and what to do.
+    """
+    if request.network is None:
+        await _visit(request, None)
+        return
+    async with Relay(schedule_of(request.network), request.seed) as network:
         try:
-            offer = await media.offer()
-            if network is not None:
-                offer = network.hide(offer)
-            answer, _ = await api.offer(session["whip_url"], channel.token, offer)
-            await media.accept(answer if network is None else await network.rewrite(answer))
-        except ToolError:
-            await media.close()
-            raise
-        return media
-
-    async def _send_audio(
-        self,
-        api: GatewayApi,
-        session: dict[str, Any],
-        channel: EventChannel,
-        listening: asyncio.Task[None],
-        track: OpusTrack,
-        media: MediaConnection | AudioSocket,
-    ) -> None:
-        async def connect(successor: OpusTrack) -> Connection:
-            return await self._open(self._choice.next(), api, session, channel, successor)
-
-        self._spawn(self._report_stats(channel))
-        self._link = MediaLink(
-            connect,
-            self._plan.patience_s,
-            should_return=self._choice.should_return,
-            on_up=self._note_up,
-        )
-        await self._while_listening(self._link.run(media, track), listening, None, None)
-
-    async def _report_stats(self, channel: EventChannel) -> None:
-        while True:
-            await asyncio.sleep(STATS_PAUSE_S)
-            await channel.send({"type": "stats", **await self._connections[-1].figures()})
-
-    async def _wait_for_summary(
-        self,
-        api: GatewayApi,
-        session: dict[str, Any],
-        channel: EventChannel,
-        listening: asyncio.Task[None],
-    ) -> dict[str, Any]:
-        assert self._summary is not None
-        deadline = time.monotonic() + SUMMARY_TIMEOUT_S
-        awaited: set[asyncio.Future[Any]] = {self._summary, listening}
-        await asyncio.wait(awaited, timeout=SUMMARY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        while not self._summary.done():  # the channel is gone or silent: the summary can still be asked for
-            summary = await api.summary(session["summary_url"], channel.token)
-            if summary is not None:
-                self._receive({**summary, "type": "summary"})
-            elif time.monotonic() > deadline:
-                raise SummaryMissing(
-                    f"no summary within {SUMMARY_TIMEOUT_S:.0f} s after the end of the visit;"
-                    " look at the coach's log (`fieldcoach up --verbose`)"
-                )
-            else:
-                await asyncio.sleep(ASK_PAUSE_S)
-        return self._summary.result()
-
-    async def _while_listening(
-        self,
-        wanted: Awaitable[T],
-        listening: asyncio.Task[None],
-        limit_s: float | None,
-        too_late: VisitError | None,
-    ) -> T:
-        """Wait for `wanted`; fail with `too_late` at the limit, and at once when the events channel ends."""
-        task = asyncio.ensure_future(wanted)
-        try:
-            await asyncio.wait({task, listening}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if listening.done():
-                listening.result()
-                raise EventsClosed("the server ended the session before the audio was through")
-            assert too_late is not None
-            raise too_late
-        finally:
-            task.cancel()
-
-    def _receive(self, event: dict[str, Any]) -> None:
-        now = time.monotonic()
-        self._received.append((now, event))
-        self._listener.event(event, now)
-        match event.get("type"):
-            case "profile" if self._plan.profile is None:
-                self._apply(event)
-            case "cue" if self._channel is not None:
-                assert self._channel is not None
-                acknowledgement = {
-                    "type": "ack",
-                    "cue_id": event.get("cue_id"),
-                    "action": "shown",
-                    "at": self._channel.offset.to_server(self._wall.at(now)),
-                }
-                self._spawn(self._channel.send(acknowledgement))
-            case "summary" if self._summary is not None and not self._summary.done():
-                self._summary.set_result(event)
-
-    def _apply(self, event: dict[str, Any]) -> None:
-        """Send as the profile says, and say so; a phone whose user fixed the profile does neither.
-
-        Commands are told again until they are acknowledged, and come late after a reconnect: an older one
-        than the last is not obeyed.
-        """
-        command = int(event.get("command", 0))
-        if self._packetiser is None or self._channel is None or command < self._command:
-            return
-        self._command = command
-        profile = SendProfile.from_fields(event)
-        if profile != self._packetiser.profile:
-            self._packetiser.set_profile(profile)
-        self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _result(
-        self,
-        session: dict[str, Any],
-        summary: dict[str, Any],
-        channel: EventChannel,
-        track: OpusTrack,
-    ) -> VisitResult:
-        started_at = channel.offset.to_server(self._wall.at(track.started_at))
-        table = StageTable()
-        for moment, event in self._received:
-            received_at = channel.offset.to_server(self._wall.at(moment))
-            if event.get("type") == "final" and (times := final_times(event, started_at, received_at)):
-                table.finals.append(times)
-            elif event.get("type") == "cue" and (times := cue_times(event, started_at, received_at)):
-                table.cues.append(times)
-        return VisitResult(
-            session=str(session["session_id"]),
-            asr=dict(session.get("asr") or {}),
-            events=[(moment - track.started_at, event) for moment, event in self._received],
-            summary=summary,
-            stages=table,
-            audio_started_at=started_at,
-            rtt_ms=channel.offset.rtt_ms,
-            packets_sent=track.packetiser.sent,
-            payload_bytes=track.packetiser.payload_bytes,
-            worst_send_delay_ms=max(media.track.latest_s for media in self._connections) * 1e3,
-            reconnects=channel.reconnects,
-            retransmitted=sum(media.retransmitted for media in self._connections),
-            media_reconnects=self._link.reconnects if self._link else 0,
-            transports=tuple(self._ways),
-            unsent_s=track.packetiser.skipped_s,
-            started_at=track.started_at,
-        )
+            await _visit(request, network)
+        finally:  # a visit that failed is the one whose network one wants to see
+            for line in network.report():
+                print(line, file=sys.stderr if request.as_json else sys.stdout)
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+async def _visit(request: VisitRequest, network: Relay | None) -> None:
+    pcm = read_pcm(request.audio)
+    gateway, token = await find_gateway(request)
+    plan = VisitPlan(
+        gateway=gateway,
+        token=token,
+        pcm=pcm,
+        playbook=request.playbook,
+        languages=request.languages,
+        profile=request.profile,
+        insecure=request.insecure,
+        network=network,
+        patience_s=request.patience_s,
+        transport=None if request.transport == "auto" else request.transport,
+    )
+    if request.as_json:
+        told = await Visit(plan, JsonView()).run()
+        print(f"fieldcoach: sound by {_ways(told)}", file=sys.stderr)
+        return
+    console = Console()
+    result = await play(console, plan, request.audio.name)
+    print_summary(console, result.summary)
+    console.print(f"sound by {_ways(result)}", highlight=False)
+    rows = result.stages.rows()
+    print_stages(console, rows, len(result.stages.finals), len(result.stages.cues))
+
+
+def _ways(result: VisitResult) -> str:
+    names = {"direct": "UDP, direct", "relay": "UDP, by a relay (TURN)", "websocket": "WebSocket"}
+    return ", then ".join(names[way] for way in result.transports)
+
+
+async def play(console: Console, plan: VisitPlan, title: str) -> VisitResult:
+    """Make the visit, live on a terminal, else a line an event.
+
+    Raises:
+        VisitError: what failed, and what to do.
+    """
+    if not console.is_terminal:
+        view: Listener = PlainView(lambda line: print(line, flush=True))
+        return await Visit(plan, view).run()
+    with LiveView(console, title, len(plan.pcm) / 32_000) as live:
+        return await Visit(plan, live).run()
+
+
+async def find_gateway(request: VisitRequest) -> tuple[str, str]:
+    """Where to, and with which token: given, from the environment, the running stack's, or asked for.
+
+    Only a gateway on this machine is asked, since only a development gateway there gives one.
+
+    Raises:
+        TokenMissing: none of them has a token.
+    """
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+        running = read_running(request.run_dir)
+    except NoStack:
+        running = None
+    gateway = request.gateway or (running.gateway_url if running else DEFAULT_GATEWAY)
+    token = request.token or os.environ.get("FIELDCOACH_TOKEN")
+    if token:
+        return gateway, token
+    if running and _same_place(gateway, running.gateway_url):
+        return gateway, dev_user_token(running.user_token_key)
+    if urlsplit(gateway).hostname in _LOCAL:
+        async with GatewayApi(gateway, request.insecure) as api:
+            try:
+                return gateway, await api.dev_token()
+            except Refused:
+                pass
+            except GatewayUnreachable:
+                if request.gateway:
+                    raise
+                raise GatewayUnreachable(
+                    f"no stack runs from {request.run_dir} and nobody answers at {gateway};"
+                    " start one with `fieldcoach up`, or name a gateway with --gateway"
+                ) from None
+    raise TokenMissing(
+        f"no user token for {gateway}: give --token or set FIELDCOACH_TOKEN;"
+        " for a local stack `fieldcoach token` prints one"
+    )
+
+
+def _same_place(one: str, other: str) -> bool:
+    first, second = urlsplit(one), urlsplit(other)
+    same_host = first.hostname == second.hostname or {first.hostname, second.hostname} <= _LOCAL
+    return same_host and first.port == second.port
