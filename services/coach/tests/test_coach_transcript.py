@@ -58,4 +58,7 @@ def test_overlap_without_word_times() -> None:
 def test_back_filled_words_are_taken() -> None:
     transcript = CommittedTranscript()
     transcript.accept(final(5, 9))
-    assert transcript.accept(final(1, 3, late_ms=8_000))[1] == "back-filled"
+    assert transcript.accept(final(1, 3, late_ms=8_000)) == (None, "repeated")
+    assert transcript.accept(final(1, 3, epoch=0, late_ms=8_000, backfill=True))[1] == "back-filled"
+    assert transcript.accept(final(1, 3, late_ms=9_000, backfill=True)) == (None, "repeated")
+    assert transcript.accept(final(3, 5, late_ms=9_000, backfill=True))[1] == "back-filled"

@@ -3,6 +3,7 @@
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
+from fieldcoach.common.committed import FilledStretches
 from fieldcoach.common.messages import FinalTranscript
 
 _LEAST_NEW: Final = SAMPLE_RATE // 5
@@ -18,14 +19,16 @@ class CommittedTranscript:
     def __init__(self) -> None:
         self.epoch = 0
         self.until = 0
+        self._filled = FilledStretches()
 
     def accept(self, final: FinalTranscript) -> tuple[FinalTranscript | None, str]:
         """The final, or what is new of it; None with the reason if nothing is."""
+        if final.backfill:  # words of a gap, heard afterwards: they belong before what is known
+            is_new = self._filled.take(final.first_sample, final.end_sample)
+            return (final, "back-filled") if is_new else (None, "repeated")
         if final.epoch < self.epoch:
             return None, "old-epoch"
         self.epoch = final.epoch
-        if final.late_ms > 0 and final.end_sample <= self.until:
-            return final, "back-filled"  # words of a gap, filled in afterwards
         if final.end_sample <= self.until:
             return None, "repeated"
         if final.first_sample < self.until:

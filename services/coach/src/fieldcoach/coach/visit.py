@@ -248,6 +248,7 @@ class Visit:
             spoken_at=spoken_at,
             low_confidence=accepted.low_confidence,
             concealed_s=accepted.concealed_ms / 1e3,
+            is_late=accepted.backfill,
         )
         self._turns.append(Turn(heard.end_s, accepted.text, accepted.speaker))
         if self._is_rebuilding and now - spoken_at > MAX_LATE_S:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.position import Position
@@ -10,12 +11,16 @@ from fieldcoach.common.position import Position
 from .audio_socket import ActiveAudio
 from .connections import ActiveConnections, EventsConnection
 from .fleet import Fleet
+from .limits import RateLimit
 from .origins import OriginPolicy
 from .sessions import Sessions
 from .settings import GatewaySettings, user_key
 from .telemetry import GatewayTelemetry
 from .tokens import SessionClaims, SessionTokens, UserTokens
 from .turn import TurnServers
+
+UPLOADS_PER_MINUTE: Final = 60
+"""Of one session: one call per range, and ranges come seldom."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Gateway:
     active_audio: ActiveAudio
     origins: OriginPolicy
     telemetry: GatewayTelemetry
+    uploads: RateLimit
+    """Of back-fill, per session."""
     why_not_ready: Callable[[], str | None]
 
     def events_connection(self, claims: SessionClaims, after: Position) -> EventsConnection:
@@ -81,5 +88,6 @@ def build_gateway(settings: GatewaySettings, bus: Bus, why_not_ready: Callable[[
         active_audio=active_audio,
         origins=OriginPolicy(settings.allowed_origins),
         telemetry=telemetry,
+        uploads=RateLimit(UPLOADS_PER_MINUTE),
         why_not_ready=why_not_ready,
     )

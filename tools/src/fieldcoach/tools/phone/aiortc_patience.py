@@ -7,7 +7,8 @@ section 5.1).
 
 import random
 from asyncio import sleep
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -70,6 +71,20 @@ async def _query_consent(connection: Connection) -> None:
             connection._query_consent_task = None
             await connection.close()
             return
+
+
+def rtp_origin(sender: RTCRtpSender, place_of: Callable[[bytes], int | None]) -> int | None:
+    """The RTP timestamp that the sender gave to place 0 (48 kHz); None before it has sent anything.
+
+    aiortc keeps that random number to itself, but it also keeps its last 128 packets: `place_of` knows where
+    their bytes belong.
+    """
+    found: Counter[int] = Counter()
+    for packet in getattr(sender, RTP_HISTORY).values():
+        place = place_of(packet.payload)
+        if place is not None:
+            found[(packet.timestamp - place) % (1 << 32)] += 1
+    return max(found, key=lambda origin: found[origin]) if found else None
 
 
 def note_retransmissions(sender: RTCRtpSender) -> Retransmissions:

@@ -10,12 +10,14 @@ from typing import Any, Protocol, TypeVar
 from ..errors import EventsClosed, GatewayUnreachable, MediaFailed, SummaryMissing, ToolError, VisitError
 from .api import GatewayApi
 from .audio_socket import AudioSocket
+from .backfill import Backfill
 from .channel import EventChannel
 from .clocks import WallClock
 from .media import MediaConnection
 from .media_link import PATIENCE_S, Connection, MediaLink
 from .packetiser import Packetiser
 from .profile import SendProfile
+from .ring import OpusRing
 from .stages import StageTable, cue_times, final_times
 from .track import OpusTrack
 from .transport_choice import TransportChoice, Wanted, Way
@@ -118,6 +120,8 @@ class VisitResult:
     retransmitted: int = 0
     """Packets sent again because the server asked for them."""
     media_reconnects: int = 0
+    filled_ranges: int = 0
+    """Holes that were sent afterwards."""
     transports: tuple[str, ...] = ()
     """The ways that the sound took: `direct`, `relay`, `websocket`."""
     unsent_s: float = 0.0
@@ -138,6 +142,8 @@ class Visit:
         self._packetiser: Packetiser | None = None
         self._channel: EventChannel | None = None
         self._command = 0
+        self._ring = OpusRing()
+        self._backfill = Backfill(self._ring, self._origin_of)
         self._connections: list[MediaConnection | AudioSocket] = []
         self._choice = TransportChoice(plan.transport or ("auto" if plan.network is None else "udp"))
         self._ways: list[str] = []
@@ -168,13 +174,20 @@ class Visit:
             is_ended = False
             try:
                 media = await self._connect(api, session, channel, listening, track)
+                self._spawn(
+                    self._backfill.run(
+                        lambda records: api.backfill(session["session_id"], channel.token, records)
+                    )
+                )
                 await self._send_audio(api, session, channel, listening, media.track, media)
+                await self._while_listening(self._backfill.finish(), listening, None, None)
                 is_ended = True
                 await api.end_session(session["end_url"], channel.token)
                 summary = await self._wait_for_summary(api, session, channel, listening)
                 await asyncio.wait({listening}, timeout=LINGER_S)
                 return self._result(session, summary, channel, track)
             finally:
+                self._ring.erase()
                 for task in (*self._tasks, listening):
                     task.cancel()
                 await asyncio.gather(*self._tasks, listening, return_exceptions=True)
@@ -201,7 +214,7 @@ class Visit:
     def _make_packetiser(self, session: dict[str, Any]) -> Packetiser:
         profile = self._plan.profile or SendProfile.from_fields(session.get("profile") or {})
         silence = bytes(2 * int(16_000 * TRAILING_SILENCE_S))
-        self._packetiser = Packetiser(self._plan.pcm + silence, profile)
+        self._packetiser = Packetiser(self._plan.pcm + silence, profile, ring=self._ring)
         return self._packetiser
 
     async def _connect(
@@ -366,6 +379,7 @@ class Visit:
         now = time.monotonic()
         self._received.append((now, event))
         self._listener.event(event, now)
+        self._backfill.heard(event)
         match event.get("type"):
             case "profile" if self._plan.profile is None:
                 self._apply(event)
@@ -396,6 +410,11 @@ class Visit:
             self._packetiser.set_profile(profile)
         self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
 
+    def _origin_of(self, ssrc: int) -> int | None:
+        """The RTP timestamp of the recording's first sample on one of our streams."""
+        known = (media for media in self._connections if media.ssrc == ssrc)
+        return next((media.rtp_origin(self._ring.begin_of) for media in known), None)
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -412,7 +431,11 @@ class Visit:
         table = StageTable()
         for moment, event in self._received:
             received_at = channel.offset.to_server(self._wall.at(moment))
-            if event.get("type") == "final" and (times := final_times(event, started_at, received_at)):
+            if (
+                event.get("type") == "final"
+                and not event.get("backfill")
+                and (times := final_times(event, started_at, received_at))
+            ):
                 table.finals.append(times)
             elif event.get("type") == "cue" and (times := cue_times(event, started_at, received_at)):
                 table.cues.append(times)
@@ -430,6 +453,7 @@ class Visit:
             reconnects=channel.reconnects,
             retransmitted=sum(media.retransmitted for media in self._connections),
             media_reconnects=self._link.reconnects if self._link else 0,
+            filled_ranges=self._backfill.uploaded,
             transports=tuple(self._ways),
             unsent_s=track.packetiser.skipped_s,
             started_at=track.started_at,
