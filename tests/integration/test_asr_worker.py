@@ -20,6 +20,8 @@ from fieldcoach.common.bus import Bus
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     AckBatch,
+    BackfillAudio,
+    BackfillReply,
     ClaimReply,
     ClaimRequest,
     EventMessage,
@@ -300,3 +302,47 @@ async def test_a_silent_line_is_released_without_an_end(
     await ingest.until(lambda: ingest.finals)
     await ingest.until(lambda: service.telemetry.sessions["silent"] == 1)
     assert ingest.kinds == ["final"]
+
+
+async def test_a_missing_range_is_transcribed_afterwards(start: Start) -> None:
+    _, ingest = await start()
+    await ingest.until(lambda: ingest.heartbeats and ingest.heartbeats[-1].slots, 60)
+    assert (await ingest.claim()).accepted
+    chunks = opening()
+    hole = 65  # chunks of the first line; the second never comes
+    for seq, pcm in enumerate(chunks[:hole]):
+        await ingest.send(seq, seq * 960, pcm)
+    gap = pack_chunk(ingest.session, 1, hole, hole * 960, (len(chunks) - hole) * 960, int(Flag.GAP), b"")
+    await ingest.bus.publish(ingest.bus.subjects.audio(ingest.worker, ingest.session), gap)
+    await ingest.until(lambda: ingest.finals)
+    margin = 8
+    pcm = b"".join(chunks[hole - margin :])
+    parts = [pcm[at : at + 60_000] for at in range(0, len(pcm), 60_000)]
+    subject = ingest.bus.subjects.asr_backfill(ingest.worker)
+    for piece, part in enumerate(parts):
+        late = BackfillAudio(
+            session=ingest.session,
+            range=1,
+            first_sample=(hole - margin) * 960,
+            hole_first_sample=hole * 960,
+            hole_end_sample=len(chunks) * 960,
+            late_ms=4_000,
+            piece=piece,
+            pieces=len(parts),
+            pcm=part,
+        )
+        reply = await ingest.bus.request(subject, late, BackfillReply, 20)
+        assert reply == BackfillReply(accepted=True)
+    await ingest.until(lambda: len(ingest.finals) == 2)
+    assert [final.text for final in ingest.finals] == LINES
+    filled = ingest.finals[1]
+    assert filled.backfill
+    assert filled.utterance < 0
+    assert filled.late_ms > 4_000
+    assert filled.first_sample >= hole * 960
+
+    # the live line goes on in its own sequence, and the end comes after all that
+    await ingest.send(hole + 1, len(chunks) * 960, b"", flags=Flag.END)
+    await ingest.until(lambda: "transcript.complete" in ingest.kinds)
+    reply = await ingest.bus.request(subject, late, BackfillReply, 5)
+    assert not reply.accepted

@@ -85,6 +85,9 @@ def visit(
     profile: Annotated[str | None, typer.Option(help="Stay on one rung, L0 to L4")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Stay at this payload bitrate, bit/s")] = None,
     ptime: Annotated[int | None, typer.Option(help="Stay at this packet time, ms")] = None,
+    transport: Annotated[
+        str, typer.Option(help="auto, udp (WebRTC) or websocket (where UDP is blocked)")
+    ] = "auto",
     network: Network = None,
     seed: Seed = 0,
     patience: Patience = 60.0,
@@ -95,6 +98,7 @@ def visit(
     from .commands.visit import VisitRequest
     from .commands.visit import visit as work
     from .phone.profile import chosen_profile
+    from .phone.transport_choice import transport_of
 
     with reported():
         request = VisitRequest(
@@ -110,6 +114,7 @@ def visit(
             network=network,
             seed=seed,
             patience_s=patience,
+            transport=transport_of(transport),
         )
         run(work(request))
 

@@ -1,5 +1,6 @@
 """Each stretch of a session is transcribed once, whichever asr worker speaks about it, and however often."""
 
+from collections import deque
 from typing import Final, Literal
 
 from .audio import SAMPLE_RATE
@@ -9,6 +10,23 @@ Verdict = Literal["whole", "trimmed", "repeated", "old-epoch"]
 
 _LEAST_NEW: Final = SAMPLE_RATE // 5
 """So much of a word may lie before the end of the last utterance: boundaries are not exact."""
+FILLED_KEPT: Final = 256
+"""Stretches remembered: more than the holes of a visit."""
+
+
+class FilledStretches:
+    """What was heard afterwards, so that a range that is transcribed again is not told again."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[tuple[int, int]] = deque(maxlen=FILLED_KEPT)
+
+    def take(self, first: int, end: int) -> bool:
+        """Whether most of the stretch (samples) is new; then it is remembered."""
+        known = sum(max(0, min(end, last) - max(first, begin)) for begin, last in self._stretches)
+        if 2 * known > end - first:
+            return False
+        self._stretches.append((first, end))
+        return True
 
 
 class CommittedTranscript:
@@ -21,6 +39,7 @@ class CommittedTranscript:
     def __init__(self) -> None:
         self._epoch = 0
         self._until = 0
+        self._filled = FilledStretches()
 
     def is_old(self, epoch: int) -> bool:
         """Whether a later worker has spoken already."""
@@ -30,8 +49,12 @@ class CommittedTranscript:
         """The final, or what is new of it; None if nothing is.
 
         With word times the words before the end of what is known are cut off. Without, the final is new
-        when most of it lies behind that end.
+        when most of it lies behind that end. Back-fill lies before it, whoever says it: it is new when most
+        of it was not filled yet.
         """
+        if final.backfill:
+            is_new = self._filled.take(final.first_sample, final.end_sample)
+            return (final, "whole") if is_new else (None, "repeated")
         if self.is_old(final.epoch):
             return None, "old-epoch"
         self._epoch = final.epoch

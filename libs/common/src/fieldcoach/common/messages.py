@@ -134,6 +134,36 @@ class AckBatch(Message):
     acks: tuple[Ack, ...]
 
 
+class BackfillAudio(Message):
+    """ingest → the session's worker: sound of a missing range that came afterwards, a request per piece.
+
+    The range's PCM (16 kHz mono s16) begins at `first_sample`. It reaches over the hole's edges, so that no
+    word is heard in halves; only words in `hole_first_sample` … `hole_end_sample` are new.
+    """
+
+    kind: Literal["asr.backfill"] = "asr.backfill"
+    session: SessionId
+    range: int = Field(ge=1)
+    first_sample: int = Field(ge=0)
+    hole_first_sample: int = Field(ge=0)
+    hole_end_sample: int = Field(ge=0)
+    late_ms: float = Field(ge=0)
+    piece: int = Field(default=0, ge=0)
+    pieces: int = Field(default=1, ge=1, le=64)
+    pcm: bytes = Field(max_length=64 * 1024)
+
+
+class BackfillReply(Message):
+    """The worker's answer: at once to a piece, to the last one when the finals of the range are out.
+
+    `reason` when refused: `unclaimed`, `draining`, `ending`, `bad-request`.
+    """
+
+    kind: Literal["asr.backfill.reply"] = "asr.backfill.reply"
+    accepted: bool
+    reason: str | None = None
+
+
 # ── gateway ⇄ ingest ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -204,6 +234,17 @@ class OpusFrames(Message):
     last: bool = False
 
 
+class BackfillPackets(Message):
+    """gateway → the ingest of a session: a piece of an upload, at most 48 KiB of whole records.
+
+    `records` is as in `fieldcoach.common.backfill`.
+    """
+
+    kind: Literal["backfill"] = "backfill"
+    session: SessionId
+    records: bytes = Field(max_length=48 * 1024)
+
+
 # ── transcripts: asr → coach, gateway ────────────────────────────────────────────────────────────────────
 
 
@@ -251,7 +292,11 @@ class PartialTranscript(Message):
 
 
 class FinalTranscript(Message):
-    """One utterance, once. Readers drop lower epochs and trim what lies before `committed_until`."""
+    """One utterance, once. Readers drop lower epochs and trim what lies before `committed_until`.
+
+    With `backfill` it was heard afterwards, in sound that came late: it belongs before what is out already,
+    its `utterance` is negative, and it fires nothing.
+    """
 
     kind: Literal["final"] = "final"
     session: SessionId
@@ -268,6 +313,7 @@ class FinalTranscript(Message):
     low_confidence: bool = False
     concealed_ms: float = Field(default=0, ge=0)
     late_ms: float = Field(default=0, ge=0)
+    backfill: bool = False
     engine: str
     model: str
     timing: Timing
@@ -453,6 +499,32 @@ class Gap(Message):
     reason: str = "lost"
 
 
+class MissingRange(BaseModel):
+    """A hole that the phone is asked to fill from its memory.
+
+    `first_timestamp` is the RTP timestamp of `first_sample` on the clock of the stream `ssrc`, also where
+    that stream had not begun yet: the phone knows its own streams' clocks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    range: int = Field(ge=1)
+    first_sample: int
+    end_sample: int
+    ssrc: int
+    first_timestamp: int
+    last_timestamp: int
+
+
+class MissingAudio(Message):
+    """ingest: all that is missing and may still come; replaces the list before. Empty when nothing is."""
+
+    kind: Literal["missing"] = "missing"
+    session: SessionId
+    n: int
+    ranges: tuple[MissingRange, ...]
+
+
 class CueAcknowledged(Message):
     """gateway: what the phone did with a cue."""
 
@@ -490,6 +562,7 @@ ControlMessage = Annotated[
     | MediaProfile
     | ProfileApplied
     | Gap
+    | MissingAudio
     | CueAcknowledged
     | SessionEnding
     | TranscriptComplete,
@@ -508,6 +581,7 @@ EventMessage = Annotated[
     | MediaProfile
     | ProfileApplied
     | Gap
+    | MissingAudio
     | CueAcknowledged
     | SessionEnding
     | TranscriptComplete,
@@ -527,6 +601,7 @@ WRITERS: dict[str, str] = {
     "state": "i",
     "profile": "i",
     "gap": "i",
+    "missing": "i",
     "created": "g",
     "moved": "g",
     "cue.ack": "g",

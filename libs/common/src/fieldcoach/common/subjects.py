@@ -57,6 +57,14 @@ class Subjects:
         """The one subscription of an ingest to Opus that does not come by RTP."""
         return f"{self._root}.opus.{require_id(ingest, 'ingest')}.*"
 
+    def backfill(self, ingest: str, session: str) -> str:
+        """Packets of missing ranges that a phone uploads, gateway → ingest."""
+        return f"{self._root}.backfill.{require_id(ingest, 'ingest')}.{require_id(session, 'session')}"
+
+    def backfill_of_ingest(self, ingest: str) -> str:
+        """The one subscription of an ingest to back-fill."""
+        return f"{self._root}.backfill.{require_id(ingest, 'ingest')}.*"
+
     def partial(self, session: str) -> str:
         """Partial transcripts, latest wins."""
         return f"{self._root}.tx.part.{require_id(session, 'session')}"

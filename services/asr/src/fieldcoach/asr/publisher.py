@@ -45,8 +45,10 @@ class Publisher:
         else:
             self._telemetry.partials.add("sent")
 
-    async def final(self, session: Session, final: FinalText, engine: Engine) -> None:
-        """Send a final, and record where its time went."""
+    async def final(
+        self, session: Session, final: FinalText, engine: Engine, backfill_late_ms: float | None = None
+    ) -> None:
+        """Send a final, and record where its time went; with `backfill_late_ms` it is one of back-fill."""
         now = time.monotonic()
         offset_ms = wall_ms(now)
         published_at = now * 1e3 + offset_ms
@@ -73,11 +75,16 @@ class Publisher:
             confidence=final.confidence,
             low_confidence=final.low_confidence,
             concealed_ms=final.concealed / 16,
-            late_ms=max(0.0, (now - final.deadline) * 1e3),
+            late_ms=max(0.0, (now - final.deadline) * 1e3) if backfill_late_ms is None else backfill_late_ms,
+            backfill=backfill_late_ms is not None,
             engine=engine.name,
             model=engine.model,
             timing=timing,
         )
+        if backfill_late_ms is not None:  # its times say nothing about live words
+            await self._bus.publish_event(event)
+            self._telemetry.finals.add("backfill")
+            return
         await self._bus.publish_event(event, trace_utterance(final, offset_ms, published_at, engine))
         self._telemetry.finals.add("low-confidence" if final.low_confidence else "sent")
         self._telemetry.endpoint.record_ms(timing.endpoint_ms)

@@ -57,6 +57,7 @@ class SessionRecogniser:
         *,
         from_seq: int = 0,
         can_retry: bool = True,
+        patience_s: float = 0.0,
     ) -> None:
         self.session = session
         self.language = language
@@ -65,6 +66,8 @@ class SessionRecogniser:
         self._rules = rules
         self._detector = detector
         self._can_retry = can_retry
+        self._patience_s = patience_s
+        """So much later than usual decodes are due: back-fill gives way to the living."""
         self._endpointer = Endpointer(rules.endpoint)
         self._timeline: Timeline | None = None
         self._next_seq = from_seq
@@ -258,7 +261,7 @@ class SessionRecogniser:
 
     def _job(self, utterance: Utterance, kind: Kind, since: float, *, is_retry: bool = False) -> Job:
         self._serial += 1
-        deadline = since + DEADLINE_S[kind]
+        deadline = since + DEADLINE_S[kind] + self._patience_s
         job = Job(self.session, utterance.number, self._serial, kind, deadline, is_retry)
         self._actions.append(job)
         return job

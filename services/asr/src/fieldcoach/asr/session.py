@@ -4,10 +4,10 @@ from collections import deque
 from typing import Final
 
 from fieldcoach.common.audio import Flag, PcmChunk
-from fieldcoach.common.messages import Ack, ClaimRequest
+from fieldcoach.common.messages import Ack, BackfillAudio, ClaimRequest
 from fieldcoach.common.numbering import EventNumbers
 
-from .actions import Action
+from .actions import Action, Complete
 from .intake import Admitted, Intake
 from .recogniser import SessionRecogniser
 
@@ -35,6 +35,12 @@ class Session:
         self._hole_since: float | None = None
         self.is_finishing = False
         """No more audio will be heard."""
+        self.backfills = 0
+        """Ranges that are being transcribed; the transcript is not complete before they are out."""
+        self.held: Complete | None = None
+        """The end, which waits for them."""
+        self.late_pcm: tuple[int, list[bytes]] = (0, [])
+        """A range that is coming in, and its pieces."""
         self.has_ended = False
         """The visit is over, not only its audio."""
         self._intake = Intake(claim.epoch, claim.from_seq)
@@ -81,6 +87,16 @@ class Session:
         if chunk.flags & Flag.END:
             self.is_finishing = self.has_ended = True
         return self.recogniser.push(chunk, arrived_at)
+
+    def gather(self, audio: BackfillAudio) -> bytes | None:
+        """A piece of a range that came late: the whole PCM with the last one; None if one is missing."""
+        if audio.piece == 0:
+            self.late_pcm = audio.range, []
+        number, parts = self.late_pcm
+        if number != audio.range or len(parts) != audio.piece:
+            return None
+        parts.append(audio.pcm)
+        return b"".join(parts) if audio.piece + 1 == audio.pieces else b""
 
     def finish(self, now: float) -> list[Action]:
         """No audio has come for long: say what was said and be done."""

@@ -4,8 +4,9 @@ The same finals, ticks and acknowledgements at the same times give the same deci
 takes over a visit rebuilds the state from its events, and a transcript on file shows what would have fired.
 """
 
+from bisect import insort
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from .figures import Figures
 from .normalise import words_of
@@ -42,6 +43,8 @@ class Heard:
     spoken_at: float
     low_confidence: bool = False
     concealed_s: float = 0.0
+    is_late: bool = False
+    """Back-fill: it counts for everything but a cue, for whose moment it is too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,14 @@ class _Tail:
     raised: frozenset[str]
 
 
+class _Spoken(NamedTuple):
+    """Words with their place, kept since an order must be read in the sequence in which it was spoken."""
+
+    start_s: float
+    end_s: float
+    words: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Visit:
     stages: dict[str, StageMark] = field(default_factory=dict)
@@ -107,6 +118,7 @@ class _Visit:
     orders: OrderState = field(default_factory=OrderState)
     figures: Figures = field(default_factory=Figures)
     tail: _Tail | None = None
+    spoken: list[_Spoken] = field(default_factory=list)
     closing: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
     last_heard: float = 0.0
     last_end_s: float = 0.0
@@ -131,6 +143,8 @@ class VisitEngine:
 
     def heard(self, final: Heard, now: float, decide: bool = True) -> Update:
         """Words were recognised. With `decide` false the state moves on, but no cue is chosen (a rebuild)."""
+        if final.is_late:
+            return self._heard_late(final)
         visit, words = self._visit, words_of(final.text)
         visit.offset = final.spoken_at - final.end_s
         visit.last_heard, visit.last_end_s = final.spoken_at, max(visit.last_end_s, final.end_s)
@@ -151,6 +165,20 @@ class VisitEngine:
             outcomes += self._offer_answer(mark, final, now)
         update = self._decide(now, tuple(outcomes), decide, turn_ended=True)
         return Update(stages, objections, orders_changed, update.outcomes, update.choice)
+
+    def _heard_late(self, final: Heard) -> Update:
+        """Back-fill: words from before what is known. No cue comes of them, and none is called back."""
+        visit, words = self._visit, words_of(final.text)
+        visit.figures.add(final.text, words, max(0.0, final.end_s - final.start_s))
+        if not words:
+            return Update()
+        reading = self._rules.reader.read(words)
+        stages = self._see_stages(reading, None, final)
+        objections = self._see_objections(reading, None, final, None)
+        insort(visit.spoken, _Spoken(final.start_s, final.end_s, words))
+        orders_changed = self._read_orders_again()
+        self._keep_closing(final, words)
+        return Update(stages, objections, orders_changed)
 
     def tick(self, now: float) -> Update:
         """Time has passed."""
@@ -271,21 +299,42 @@ class VisitEngine:
         return marks
 
     def _see_orders(self, reading: Reading, final: Heard, tail: _Tail | None) -> bool:
-        visit, words, before = self._visit, reading.words, self._visit.orders
+        visit = self._visit
+        visit.spoken.append(_Spoken(final.start_s, final.end_s, reading.words))
+        orders, visit.tail = self._follow_orders(visit.orders, reading, final.end_s, tail)
+        changed = orders.lines != visit.orders.lines
+        visit.orders = orders
+        return changed
+
+    def _follow_orders(
+        self, before: OrderState, reading: Reading, end_s: float, tail: _Tail | None
+    ) -> tuple[OrderState, _Tail]:
+        words = reading.words
         if tail and self._orders.continues(tail.reading, words):
             # read the broken-off sentence as a whole, from the state before it
             before = tail.orders_before
             reading = self._rules.reader.read(words, tail.order_words)
-        orders = self._orders.read(before, reading, final.end_s)
-        changed = orders.lines != visit.orders.lines
-        visit.orders = orders
+        orders = self._orders.read(before, reading, end_s)
         order_words = reading.words[-ORDER_TAIL_WORDS:]
-        visit.tail = _Tail(final.end_s, words, order_words, reading, before, frozenset())
+        return orders, _Tail(end_s, words, order_words, reading, before, frozenset())
+
+    def _read_orders_again(self) -> bool:
+        """All orders of the visit in the sequence of their words, not of their coming."""
+        visit, orders, tail = self._visit, OrderState(), None
+        for spoken in visit.spoken:
+            joins = tail is not None and 0 <= spoken.start_s - tail.end_s < JOIN_GAP_S
+            reading = self._rules.reader.read(spoken.words)
+            orders, tail = self._follow_orders(orders, reading, spoken.end_s, tail if joins else None)
+        assert tail is not None, "called with words"
+        if visit.tail is not None:
+            tail.raised = visit.tail.raised
+        changed = orders.lines != visit.orders.lines
+        visit.orders, visit.tail = orders, tail
         return changed
 
     def _keep_closing(self, final: Heard, words: tuple[str, ...]) -> None:
-        self._visit.closing.append((final.start_s, words))
-        earliest = final.end_s - CLOSING_S
+        insort(self._visit.closing, (final.start_s, words))
+        earliest = self._visit.last_end_s - CLOSING_S
         self._visit.closing = [entry for entry in self._visit.closing if entry[0] >= earliest]
 
     def _offer_answer(self, mark: ObjectionMark, final: Heard, now: float) -> list[Outcome]:

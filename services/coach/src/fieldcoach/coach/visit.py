@@ -241,6 +241,7 @@ class Visit:
             spoken_at=spoken_at,
             low_confidence=final.low_confidence,
             concealed_s=final.concealed_ms / 1e3,
+            is_late=final.backfill,
         )
         self._turns.append(Turn(heard.end_s, final.text, final.speaker))
         if self._is_rebuilding and now - spoken_at > MAX_LATE_S:

@@ -11,7 +11,15 @@ from starlette.responses import Response
 
 from fieldcoach.common.messages import Problem
 
-from . import audio_routes, dev_login, event_routes, operation_routes, session_routes, whip_routes
+from . import (
+    audio_routes,
+    backfill_routes,
+    dev_login,
+    event_routes,
+    operation_routes,
+    session_routes,
+    whip_routes,
+)
 from .edge import Edge
 from .errors import Refused
 from .gateway import Gateway
@@ -65,7 +73,15 @@ def build_app(gateway: Gateway) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_bug)
 
-    for module in (session_routes, whip_routes, audio_routes, event_routes, operation_routes, dev_login):
+    for module in (
+        session_routes,
+        whip_routes,
+        audio_routes,
+        backfill_routes,
+        event_routes,
+        operation_routes,
+        dev_login,
+    ):
         app.include_router(module.router)
     # not a mount: that would take the API's paths, too, when only their method does not fit
     app.router.default = web_app(gateway.settings.web_dir)

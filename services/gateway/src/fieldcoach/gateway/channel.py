@@ -55,6 +55,7 @@ class Renewal:
 
     token: str
     expires_at: float
+    ice_servers: tuple[Json, ...] = ()
 
 
 class EventChannel:
@@ -200,4 +201,4 @@ class EventChannel:
             "session": self._session,
             "session_token": renewal.token,
             "expires_in": round((renewal.expires_at - now) / 1e3),
-        }
+        } | ({"ice_servers": list(renewal.ice_servers)} if renewal.ice_servers else {})

@@ -35,6 +35,7 @@ from .problems import body, label, problem
 from .sessions import Sessions
 from .telemetry import DeliveryTrace, GatewayTelemetry, plausible
 from .tokens import SessionClaims, SessionTokens
+from .turn import TurnServers
 
 _LONG_S: Final = 3_600.0
 OLDEST_ACK_MS: Final = 15 * 60_000
@@ -83,7 +84,9 @@ class EventsConnection:
         telemetry: GatewayTelemetry,
         token_ttl_s: int,
         messages_per_minute: int,
+        turn: TurnServers,
     ) -> None:
+        self._turn = turn
         self._claims = claims
         self._bus = bus
         self._sessions = sessions
@@ -170,7 +173,8 @@ class EventsConnection:
         if renewed is None:
             return None
         token, self._claims = renewed
-        return Renewal(token, self._claims.exp * 1e3)
+        servers = self._turn.for_session(self._claims.sid, time.time())
+        return Renewal(token, self._claims.exp * 1e3, tuple(server.model_dump() for server in servers))
 
     # ── to the client ────────────────────────────────────────────────────────────────────────────────────
 

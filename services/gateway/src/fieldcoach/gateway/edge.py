@@ -4,6 +4,7 @@ Plain ASGI: it must see a body before anybody reads it, and a response whoever m
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Final
@@ -12,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fieldcoach.common.backfill import MAX_UPLOAD_BYTES
 from fieldcoach.common.messages import Problem
 
 from .errors import Refused
@@ -20,9 +22,12 @@ from .origins import OriginPolicy, is_host
 from .problems import problem
 
 MAX_BODY_BYTES: Final = 64 * 1024
-"""Enough for an SDP with every candidate; nothing public is larger."""
+"""Enough for an SDP with every candidate; nothing public is larger but sound that comes late."""
 BODY_TIMEOUT_S: Final = 10.0
 """64 KiB take 7 s at 80 kbit/s, a poor 2G link."""
+BACKFILL_TIMEOUT_S: Final = 60.0
+"""256 KiB take 26 s there, beside live sound twice that."""
+_BACKFILL_PATH: Final = re.compile(r"/v1/sessions/[a-z0-9]{26}/backfill")
 DISCARD_BYTES: Final = 1024 * 1024
 DISCARD_S: Final = 2.0
 """A refused body is read on for so much and so long: a connection closed on unread data is reset, and
@@ -103,7 +108,10 @@ class Edge:
                 if scope["method"] == "OPTIONS":
                     await _preflight(scope["path"])(scope, receive, send_with_headers)
                     return
-            whole_body = await _read_body(headers, receive)
+            is_sound = _BACKFILL_PATH.fullmatch(scope["path"]) is not None
+            max_bytes = MAX_UPLOAD_BYTES if is_sound else MAX_BODY_BYTES
+            timeout_s = BACKFILL_TIMEOUT_S if is_sound else BODY_TIMEOUT_S
+            whole_body = await _read_body(headers, receive, max_bytes, timeout_s)
         except Refused as refused:
             response = self._render(refused.problem, refused.headers)
             await _respond_and_discard(response, receive, send_with_headers)
@@ -131,32 +139,30 @@ def _preflight(path: str) -> Response:
     return response
 
 
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    too_large = problem(
-        "too-large", f"the body has more than {MAX_BODY_BYTES} bytes", fix="send a smaller one"
-    )
+async def _read_body(headers: Headers, receive: Receive, max_bytes: int, timeout_s: float) -> bytes:
+    too_large = problem("too-large", f"the body has more than {max_bytes} bytes", fix="send a smaller one")
     declared = headers.get("content-length", "0")
     if not declared.isdecimal():
         raise Refused(problem("bad-request", "not a length", field="Content-Length", fix="send a number"))
-    if int(declared) > MAX_BODY_BYTES:
+    if int(declared) > max_bytes:
         raise Refused(too_large)
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ConnectionError
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > MAX_BODY_BYTES:
+                if size > max_bytes:
                     raise Refused(too_large)
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError:
         raise Refused(
-            problem("too-slow", f"the body took more than {BODY_TIMEOUT_S:.0f} s", fix="send it again")
+            problem("too-slow", f"the body took more than {timeout_s:.0f} s", fix="send it again")
         ) from None
 
 

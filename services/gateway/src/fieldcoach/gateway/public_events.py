@@ -13,6 +13,7 @@ from fieldcoach.common.messages import (
     FinalTranscript,
     Gap,
     MediaProfile,
+    MissingAudio,
     PartialTranscript,
     SessionCreated,
     SessionState,
@@ -68,6 +69,20 @@ def public_event(event: EventMessage, sent_at: float) -> Json:
                 "start": seconds(event.first_sample),
                 "duration": seconds(event.n_samples),
                 "reason": event.reason,
+            }
+        case MissingAudio():
+            fields = {
+                "ranges": [
+                    {
+                        "range": missing.range,
+                        "start": seconds(missing.first_sample),
+                        "end": seconds(missing.end_sample),
+                        "ssrc": missing.ssrc,
+                        "first_timestamp": missing.first_timestamp,
+                        "last_timestamp": missing.last_timestamp,
+                    }
+                    for missing in event.ranges
+                ]
             }
         case _:
             raise ValueError(f"{event.kind} is not public")
@@ -129,6 +144,7 @@ def _final(final: FinalTranscript, sent_at: float) -> Json:
         "low_confidence": final.low_confidence,
         "concealed_ms": final.concealed_ms,
         "late_ms": final.late_ms,
+        "backfill": final.backfill,
         "engine": final.engine,
         "model": final.model,
         "timing": _timing(final.timing) | {"sent_at": sent_at},

@@ -68,7 +68,7 @@ class SendQueue:
         if self._max_events is not None and len(self._events) >= self._max_events:
             return False
         self._events.append(item)
-        if isinstance(item.event, FinalTranscript):
+        if isinstance(item.event, FinalTranscript) and not item.event.backfill:
             self._closed_utterance = max(self._closed_utterance, (item.event.epoch, item.event.utterance))
             if self._partial is not None and self._is_closed(self._partial):
                 self._drop("settled")

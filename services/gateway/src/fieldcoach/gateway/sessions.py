@@ -38,6 +38,7 @@ from .public_events import Json, public_summary
 from .settings import GatewaySettings
 from .telemetry import GatewayTelemetry
 from .tokens import SessionClaims, SessionTokens, User
+from .turn import TurnServers
 
 OFFER_TIMEOUT_S: Final = 5.0
 """An answer waits until the ingest has gathered its candidates."""
@@ -64,7 +65,9 @@ class Sessions:
         fleet: Fleet,
         tokens: SessionTokens,
         telemetry: GatewayTelemetry,
+        turn: TurnServers,
     ) -> None:
+        self._turn = turn
         self._settings = settings
         self._bus = bus
         self._fleet = fleet
@@ -120,13 +123,13 @@ class Sessions:
         return SessionAnswer(
             session_id=session,
             session_token=token,
-            expires_in=self._settings.session_token_ttl_s,
+            expires_in=self._settings.token_ttl_s,
             whip_url=f"{base}/whip",
             audio_url=f"{base}/audio",
             events_url=f"{base}/events",
             end_url=f"{base}/end",
             summary_url=f"{base}/summary",
-            ice_servers=[],
+            ice_servers=self._turn.for_session(session, begun_at / 1e3),
             profile=StartProfile(),
             asr=AsrInfo(engine=engine.engine, model=engine.model),
             consent_text=consent_text(request.consent.language),

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from fieldcoach.common.settings import ServiceSettings
 
 from .origins import normal_origin
+from .turn import MAX_TTL_S
 
 MIN_KEY_BYTES: Final = 32
 """RFC 7518, 3.2: a key of HS256 is at least as long as its hash."""
@@ -44,6 +45,12 @@ class GatewaySettings(ServiceSettings):
     )
     session_token_ttl_s: int = Field(900, ge=3, le=900, description="Life of a session token")
     session_max_s: int = Field(4 * 3600, ge=60, description="How long a session's token may be renewed")
+    turn_urls: StringList = Field(
+        (), description="TURN servers, comma-separated (turns:turn.example.org:5349?transport=tcp)"
+    )
+    turn_secret: SecretStr = Field(
+        SecretStr(""), validate_default=True, description="coturn's static-auth-secret, at least 32 bytes"
+    )
     dev_login: bool = Field(False, description="POST /v1/dev/token on localhost; never in production")
 
     allowed_origins: StringList = Field(
@@ -72,13 +79,33 @@ class GatewaySettings(ServiceSettings):
             raise ValueError("needs USER_TOKEN_ALGORITHM=HS256 to sign its tokens; set it to false")
         return value
 
+    @field_validator("turn_urls")
+    @classmethod
+    def _turn_urls_are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("turn:", "turns:")):
+                raise ValueError(f"{url!r} is no TURN server: use turn:host:3478 or turns:host:5349")
+        return value
+
+    @field_validator("turn_secret")
+    @classmethod
+    def _turn_secret_is_there(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("turn_urls"):
+            _require_long(value)
+        return value
+
+    @property
+    def token_ttl_s(self) -> int:
+        """Of session tokens. TURN credentials are renewed with them, and live for five minutes."""
+        return min(self.session_token_ttl_s, MAX_TTL_S) if self.turn_urls else self.session_token_ttl_s
+
     @field_validator("session_token_key")
     @classmethod
     def _session_key_is_long(cls, value: SecretStr) -> SecretStr:
         _require_long(value)
         return value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "turn_urls", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if isinstance(value, str):

@@ -51,7 +51,7 @@ def _text_body(media_type: str, example: str) -> dict[str, Any]:
 )
 async def offer(claims: CurrentSession, request: Request, gateway: GatewayHere) -> Response:
     """A new offer under the same session replaces the peer connection and continues the timeline."""
-    _require_media(claims)
+    require_media(claims)
     sdp = await _read_sdp(request, SDP)
     reply = await gateway.sessions.signal(claims, "offer", sdp)
     resource = reply.etag if _RESOURCE.fullmatch(reply.etag) else "media"
@@ -96,7 +96,7 @@ async def patch(
 
     A fragment with new credentials under the present ETag is an ICE restart as well.
     """
-    _require_media(claims)
+    require_media(claims)
     etags = _etags(if_match)
     fragment = await _read_sdp(request, FRAGMENT)
     action: Literal["restart", "trickle"] = "restart" if ANY in etags else "trickle"
@@ -143,7 +143,8 @@ def _etags(if_match: str | None) -> set[str]:
     return {tag for tag in tags if tag == ANY or _RESOURCE.fullmatch(tag)}
 
 
-def _require_media(claims: SessionClaims) -> None:
+def require_media(claims: SessionClaims) -> None:
+    """Refuse what brings sound of a visit without consent."""
     if "media" not in claims.scopes:
         raise Refused(
             problem(

@@ -9,11 +9,15 @@ from typing import Any, Final
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from fieldcoach.common.backfill import parse_records
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import BusUnavailable, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     AckBatch,
+    BackfillAudio,
+    BackfillPackets,
+    BackfillReply,
     ClaimReply,
     ClaimRequest,
     FinalTranscript,
@@ -32,10 +36,12 @@ from fieldcoach.common.messages import (
 from fieldcoach.common.telemetry import Headers
 
 from .addresses import MediaAddresses, choose_hosts, parse_hosts, parse_ports
+from .backfill import decode_range
 from .delivery import Claim, DeliveryTiming
 from .errors import NoMediaAddress, OfferRejected
 from .fragment import parse_fragment
 from .life import LifeTiming
+from .missing import Range
 from .negotiation import parse_offer
 from .opus_source import OpusSource, take
 from .peer import Peer
@@ -52,6 +58,10 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 0.01
 """Half of the shortest packet: what a session does by the clock is late by 5 ms on average."""
 HEARTBEAT_S: Final = 0.5
+PIECE_BYTES: Final = 60_000
+"""Of back-filled PCM in one message: the bus takes 80 KB."""
+BACKFILL_TIMEOUT_S: Final = 30.0
+"""A range of 16 s is decoded in a second; on a busy worker live words come before it."""
 RETRY_AFTER_S: Final = 5
 """What a phone without a place is told; a visit lasts minutes, so places come free all the time."""
 
@@ -72,6 +82,8 @@ class IngestService:
         self._dirty: dict[str, Session] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._filling: set[str] = set()
+        """Sessions of which a range is at the worker."""
         self._offering: dict[str, asyncio.Lock] = {}
         self._is_draining = False
         self._addresses = MediaAddresses(())
@@ -100,6 +112,7 @@ class IngestService:
             await self._bus.subscribe(subjects.asr_heartbeat(), self._on_worker),
             await self._bus.subscribe(subjects.ack(self.id), self._on_acks),
             await self._bus.subscribe(subjects.opus_of_ingest(self.id), self._on_opus),
+            await self._bus.subscribe(subjects.backfill_of_ingest(self.id), self._on_backfill),
             await self._bus.serve(subjects.signal(self.id), self._on_signal),
         ]
         self._bus.on_reconnect(self._on_reconnect)
@@ -327,6 +340,16 @@ class IngestService:
             return
         take(session, frames, time.monotonic(), self.telemetry.packets.add)
 
+    def _on_backfill(self, _subject: str, payload: bytes, _headers: Headers) -> None:
+        packets = BackfillPackets.decode(payload)
+        session = self.sessions.get(packets.session)
+        if session is None:
+            self.telemetry.backfill.add("unknown-session")
+            return
+        for record in parse_records(packets.records):
+            session.missing.receive(record)
+        self._mark(session)
+
     def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         event = decode_event(payload)
         session = self.sessions.get(event.session)
@@ -342,7 +365,7 @@ class IngestService:
     def _on_final(self, _subject: str, payload: bytes, headers: Headers) -> None:
         final = decode_event(payload)
         session = self.sessions.get(final.session)
-        if session is None or not isinstance(final, FinalTranscript):
+        if session is None or not isinstance(final, FinalTranscript) or final.backfill:
             return
         uplink = session.uplinks.of(final.end_sample)
         self.telemetry.trace_uplink(final, headers, uplink, wall_offset_s())
@@ -384,6 +407,53 @@ class IngestService:
             await self._bus.publish_event(session.outbox.popleft())
         while session.retired:
             self._spawn(session.retired.popleft().close())
+        if session.id not in self._filling and delivery.worker is not None:
+            late = session.missing.take_ready(time.monotonic())
+            if late is not None:
+                self._filling.add(session.id)
+                self._spawn(self._fill(session, late, delivery.worker))
+
+    async def _fill(self, session: Session, late: Range, worker: str) -> None:
+        """Have one range transcribed; one at a time, since live words come first."""
+        try:
+            refusal = await self._transcribe(session, late, worker)
+            if refusal is None:
+                session.missing.filled(late)
+            else:
+                session.missing.failed(late, time.monotonic())
+                self.telemetry.backfill.add(refusal)
+            log.info(
+                "missing range",
+                extra={"session": session.id, "range": late.number, "outcome": refusal or "filled"},
+            )
+        finally:
+            self._filling.discard(session.id)
+            self._mark(session)
+
+    async def _transcribe(self, session: Session, late: Range, worker: str) -> str | None:
+        """Returns when the words are out; else why they are not."""
+        stretch = await asyncio.to_thread(decode_range, late, self.telemetry.backfill.add)
+        parts = [stretch.pcm[at : at + PIECE_BYTES] for at in range(0, len(stretch.pcm), PIECE_BYTES)]
+        subject = self._bus.subjects.asr_backfill(worker)
+        for piece, pcm in enumerate(parts):
+            request = BackfillAudio(
+                session=session.id,
+                range=late.number,
+                first_sample=stretch.first_sample,
+                hole_first_sample=late.first,
+                hole_end_sample=late.end,
+                late_ms=session.late_ms(late.end, time.monotonic()),
+                piece=piece,
+                pieces=len(parts),
+                pcm=pcm,
+            )
+            try:
+                reply = await self._bus.request(subject, request, BackfillReply, BACKFILL_TIMEOUT_S)
+            except (BusUnavailable, MessageRejected) as error:
+                return type(error).__name__
+            if not reply.accepted:
+                return f"refused-{reply.reason or 'unsaid'}"
+        return None
 
     async def _claim(self, session: Session, claim: Claim) -> None:
         request = ClaimRequest(

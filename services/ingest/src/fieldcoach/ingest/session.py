@@ -26,6 +26,7 @@ from .connection import Connection
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
+from .missing import Anchor, MissingRanges, missing_list
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -80,6 +81,7 @@ class Session:
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()
         self.adaptation = Adaptation(now, telemetry.commands.add)
+        self.missing = MissingRanges(telemetry.backfill.add)
         self.outbox: deque[EventMessage] = deque()
         self.claims: deque[Claim] = deque()
         self.retired: deque[Connection] = deque()
@@ -234,6 +236,7 @@ class Session:
             self.outbox.append(SessionEnding(session=self.id, n=self._ending_numbers.next(), reason=reason))
         self._close_stream(now)
         self._timeline.finish()
+        self.missing.end()
         self.life.end(reason)
         for peer in list(self._peers):
             self._retire(peer)
@@ -278,9 +281,23 @@ class Session:
             command = self.adaptation.poll(peer.rtt_s, now)
             if command is not None:
                 self._command(command, peer)
+        self._ask_missing(now)
         if self.life.should_free(now):
             for peer in list(self._peers):
                 self.on_lost(peer, "vanished", now)
+
+    def _ask_missing(self, now: float) -> None:
+        """Tell the phone what it is asked to send again from its memory."""
+        anchor = None
+        if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
+            anchor = Anchor(self._source[1], *self._timeline.anchor)
+        ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor)
+        if ranges is not None:
+            self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
+
+    def late_ms(self, sample: int, now: float) -> float:
+        """How far the session's clock is past this sample, in ms."""
+        return max(0.0, (self._timeline.expected_at(now) - sample) * 1_000 / SAMPLE_RATE)
 
     def is_gone(self, now: float) -> bool:
         """Whether nothing of the session is needed any more."""
@@ -356,6 +373,7 @@ class Session:
                 self._overflowed(overflow)
         for hole in self._timeline.drain_holes():
             self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+            self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
         self._tell_overflow()
         self._tell(now)

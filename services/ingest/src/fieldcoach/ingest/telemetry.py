@@ -46,6 +46,7 @@ class IngestTelemetry:
         self.lost_ms = Counters("ingest_lost_ms", "reason", "Milliseconds told as gaps, by reason")
         self.ended = Counters("ingest_sessions_ended", "reason", "Sessions by the reason of their end")
         self.commands = Counters("ingest_commands", "outcome", "Commands to phones by what became of them")
+        self.backfill = Counters("ingest_backfill", "outcome", "Missing ranges and what came for them")
         self.acks = Counters("ingest_acks", "outcome", "Acks by what became of them")
         self.uplinks = Counters("ingest_uplinks", "outcome", "Finals whose way through the ingest was traced")
         self.uplink = StageHistogram("ingest_uplink", "Arrival of a packet to publishing of its chunk")

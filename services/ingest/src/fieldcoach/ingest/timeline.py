@@ -5,7 +5,7 @@ its first packet on; a new stream (another peer connection, a pause, a restart o
 the wall clock, and the hole before it is a gap of its true length.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from fieldcoach.common.audio import CHUNK_SAMPLES, SAMPLE_RATE, Flag
@@ -43,6 +43,9 @@ class Hole:
     first_sample: int
     n_samples: int
     reason: str
+    doubt: tuple[int, int] = (0, 0)
+    """First and end of the hole with the silence beside it. Which of the time was lost and which was DTX
+    can't be told, so what was said may lie anywhere in it."""
 
 
 class Timeline:
@@ -60,6 +63,7 @@ class Timeline:
         self._anchor: tuple[int, int] | None = None  # RTP timestamp and the sample it is
         self._break_reason = "reconnected"
         self._capture = WindowedMinimum()  # arrival minus position: when sample 0 was captured
+        self._quiet_from: int | None = None  # where the silence began that ends at `end`
         self._concealed = 0  # samples of PLC that end at `end`
 
     def resume(self, end: int, origin: float | None, now: float) -> None:
@@ -74,6 +78,11 @@ class Timeline:
         """The sample of an extended RTP timestamp of the present stream."""
         assert self._anchor is not None, "no packet yet"
         return self._anchor[1] + (timestamp - self._anchor[0]) // TICKS_PER_SAMPLE
+
+    @property
+    def anchor(self) -> tuple[int, int] | None:
+        """An RTP timestamp of the present stream and the sample it is; None before its first packet."""
+        return self._anchor
 
     def break_off(self, reason: str) -> None:
         """What comes next is another stream; the hole before it has this reason."""
@@ -110,10 +119,16 @@ class Timeline:
         if flags in (Flag.OK, Flag.DTX):
             self._capture.add(arrival - self.end / SAMPLE_RATE, arrival)
         self._concealed = self._concealed + n_samples if flags & Flag.PLC else 0
+        if not flags & (Flag.PLC | Flag.DTX):
+            self._quiet_from = None
 
     def silence(self, until: int, now: float) -> None:
         """Nobody spoke until this RTP timestamp."""
         missing = self.position(until) - self.end
+        if missing > 0 and self._holes and self._holes[-1].doubt[1] == self.end:
+            hole = self._holes[-1]
+            self._holes[-1] = replace(hole, doubt=(hole.doubt[0], self.end + missing))
+        quiet_from = self.end if self._quiet_from is None else self._quiet_from
         zeros = min(max(0, missing), MAX_SILENCE)
         while zeros > 0:
             step = min(zeros, CHUNK_SAMPLES)
@@ -123,6 +138,7 @@ class Timeline:
             self._emit_gap(missing - MAX_SILENCE, Flag.GAP | Flag.DTX)
         if missing > 0:
             self._concealed = 0
+            self._quiet_from = quiet_from
 
     def lost(self, until: int) -> None:
         """Sound up to this RTP timestamp never came."""
@@ -133,11 +149,14 @@ class Timeline:
         n_samples = until - self.end
         if n_samples <= 0:
             return
-        hole = Hole(self.end - self._concealed, n_samples + self._concealed, reason)
+        first = self.end - self._concealed
+        doubt = (first if self._quiet_from is None else self._quiet_from, until)
+        hole = Hole(first, n_samples + self._concealed, reason, doubt)
         self._emit_gap(n_samples, Flag.GAP)
         if hole.n_samples > MIN_GAP:
             self._holes.append(hole)
         self._concealed = 0
+        self._quiet_from = None
 
     # ── chunks ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,6 +15,7 @@ from ..phone.api import GatewayApi
 from ..phone.audio_file import read_pcm
 from ..phone.lines import Lines
 from ..phone.profile import SendProfile
+from ..phone.transport_choice import Wanted
 from ..phone.visit import Listener, Visit, VisitPlan, VisitResult
 from ..show.live import LiveView
 from ..show.plain import PlainView
@@ -42,6 +43,7 @@ class VisitRequest:
     network: str | None = None
     seed: int = 0
     patience_s: float = 60.0
+    transport: Wanted = "auto"
 
 
 class JsonView:
@@ -98,15 +100,23 @@ async def _visit(request: VisitRequest, network: Relay | None) -> None:
         insecure=request.insecure,
         network=network,
         patience_s=request.patience_s,
+        transport=None if request.transport == "auto" else request.transport,
     )
     if request.as_json:
-        await Visit(plan, JsonView()).run()
+        told = await Visit(plan, JsonView()).run()
+        print(f"fieldcoach: sound by {_ways(told)}", file=sys.stderr)
         return
     console = Console()
     result = await play(console, plan, request.audio.name)
     print_summary(console, result.summary)
+    console.print(f"sound by {_ways(result)}", highlight=False)
     rows = result.stages.rows()
     print_stages(console, rows, len(result.stages.finals), len(result.stages.cues))
+
+
+def _ways(result: VisitResult) -> str:
+    names = {"direct": "UDP, direct", "relay": "UDP, by a relay (TURN)", "websocket": "WebSocket"}
+    return ", then ".join(names[way] for way in result.transports)
 
 
 async def play(console: Console, plan: VisitPlan, title: str) -> VisitResult:

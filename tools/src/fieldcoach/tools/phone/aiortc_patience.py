@@ -7,12 +7,13 @@ section 5.1).
 
 import random
 from asyncio import sleep
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from aioice.ice import CONSENT_INTERVAL, Connection
+from aioice.ice import CONSENT_INTERVAL, CandidatePair, Connection
 from aioice.stun import TransactionError
 from aiortc import RTCRtpSender
 
@@ -33,6 +34,11 @@ class Retransmissions:
 def ice_connection(sender: RTCRtpSender) -> Connection:
     """The ICE connection below a sender; it exists once there is a local description."""
     return sender.transport.transport._connection
+
+
+def nominated_pair(sender: RTCRtpSender) -> CandidatePair | None:
+    """The pair of addresses that ICE has chosen; None before it has."""
+    return next(iter(ice_connection(sender)._nominated.values()), None)
 
 
 def keep_consent(sender: RTCRtpSender) -> None:
@@ -65,6 +71,20 @@ async def _query_consent(connection: Connection) -> None:
             connection._query_consent_task = None
             await connection.close()
             return
+
+
+def rtp_origin(sender: RTCRtpSender, place_of: Callable[[bytes], int | None]) -> int | None:
+    """The RTP timestamp that the sender gave to place 0 (48 kHz); None before it has sent anything.
+
+    aiortc keeps that random number to itself, but it also keeps its last 128 packets: `place_of` knows where
+    their bytes belong.
+    """
+    found: Counter[int] = Counter()
+    for packet in getattr(sender, RTP_HISTORY).values():
+        place = place_of(packet.payload)
+        if place is not None:
+            found[(packet.timestamp - place) % (1 << 32)] += 1
+    return max(found, key=lambda origin: found[origin]) if found else None
 
 
 def note_retransmissions(sender: RTCRtpSender) -> Retransmissions:

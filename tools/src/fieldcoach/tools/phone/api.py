@@ -89,6 +89,15 @@ class GatewayApi:
         """
         await self._call("DELETE", location, token)
 
+    async def backfill(self, session: str, token: str, records: bytes) -> None:
+        """Sound that was lost, as records of `fieldcoach.common.backfill`.
+
+        Raises:
+            Refused: too often, or nothing that this session takes.
+            GatewayUnreachable: no answer.
+        """
+        await self._call("POST", f"v1/sessions/{session}/backfill", token, opus=records)
+
     async def end_session(self, end_url: str, token: str) -> None:
         """End the visit; the summary follows.
 
@@ -116,14 +125,18 @@ class GatewayApi:
         *,
         body: dict[str, Any] | None = None,
         sdp: str | None = None,
+        opus: bytes | None = None,
     ) -> tuple[int, dict[str, str], str]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if sdp is not None:
             headers["Content-Type"] = "application/sdp"
+        if opus is not None:
+            headers["Content-Type"] = "application/vnd.fieldcoach.opus"
+        data = sdp if opus is None else opus
         url = self.url(path)
         name = f"{method} {urlsplit(url).path}"
         try:
-            async with self._http.request(method, url, headers=headers, json=body, data=sdp) as response:
+            async with self._http.request(method, url, headers=headers, json=body, data=data) as response:
                 text = await response.text()
                 if response.status >= 400:
                     raise Refused(name, response.status, _as_problem(text))

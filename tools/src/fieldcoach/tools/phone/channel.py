@@ -48,6 +48,8 @@ class EventChannel:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self.token = token
+        self.ice_servers: list[dict[str, Any]] | None = None
+        """TURN servers with fresh credentials, once the gateway has sent them with a token."""
         self.offset = ClockOffset()
         self.connected = asyncio.Event()
         self.reconnects = 0
@@ -149,6 +151,8 @@ class EventChannel:
                     self.offset.add(event["t"], self._wall.now(), event["server_at"])
             case "token":
                 self.token = str(event.get("session_token") or self.token)
+                if isinstance(event.get("ice_servers"), list):
+                    self.ice_servers = event["ice_servers"]
         if isinstance(event.get("id"), str):
             self._last_id = event["id"]
         self._deliver(event)

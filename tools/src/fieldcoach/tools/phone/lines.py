@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN_TYPES = frozenset(
-    {"state", "profile", "partial", "final", "cue", "checklist", "metrics", "gap", "summary"}
+    {"state", "profile", "partial", "final", "cue", "checklist", "metrics", "gap", "missing", "summary"}
 )
 """What is printed; `pong`, `token` and `error` belong to the connection."""
 

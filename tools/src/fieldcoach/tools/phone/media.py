@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 
 from ..errors import MediaFailed
-from .aiortc_patience import keep_consent, note_retransmissions
+from .aiortc_patience import keep_consent, nominated_pair, note_retransmissions, rtp_origin
 from .silence import Pulse
 from .track import OpusTrack
 
@@ -47,9 +47,29 @@ class MediaConnection:
         return self._peer.connectionState
 
     @property
+    def way(self) -> str:
+        """`direct`, or `relay` if a TURN server stands between."""
+        pair = nominated_pair(self._sender)
+        return "relay" if pair is not None and pair.local_candidate.type == "relay" else "direct"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the far side has answered ICE's checks."""
+        return nominated_pair(self._sender) is not None
+
+    @property
     def retransmitted(self) -> int:
         """Packets sent again because the server asked for them."""
         return self._retransmissions.count
+
+    @property
+    def ssrc(self) -> int:
+        """Of the stream that is sent."""
+        return self._sender._ssrc
+
+    def rtp_origin(self, place_of: Callable[[bytes], int | None]) -> int | None:
+        """The RTP timestamp of the recording's first sample on this stream; None before its first packet."""
+        return rtp_origin(self._sender, place_of)
 
     async def offer(self) -> str:
         """The SDP offer with all candidates in it; it says that we answer NACKs, which aiortc's does not."""

@@ -51,7 +51,12 @@ class MediaLink:
         backoff: Backoff | None = None,
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
+        should_return: Callable[[float], bool] = lambda _now: False,
+        on_up: Callable[[Connection], None] = lambda _connection: None,
     ) -> None:
+        """`should_return` says when to try a better way while this works; `on_up` is told what came up."""
+        self._should_return = should_return
+        self._on_up = on_up
         self._connect = connect
         self._patience_s = patience_s
         self._backoff = backoff or Backoff()
@@ -68,7 +73,10 @@ class MediaLink:
             MediaFailed: no connection for longer than the patience.
             Refused: the gateway takes no more offers for this session.
         """
-        while not await self._is_through(connection, track):
+        while True:
+            connection, track, is_through = await self._watch_over(connection, track)
+            if is_through:
+                return connection, track
             lost_at = self._clock()
             self._backoff.reset()
             while True:
@@ -85,15 +93,19 @@ class MediaLink:
                     break
                 if track.is_over or not await self._is_silent(connection):
                     break
-        return connection, track
 
-    async def _is_through(self, connection: Connection, track: OpusTrack) -> bool:
+    async def _watch_over(
+        self, connection: Connection, track: OpusTrack
+    ) -> tuple[Connection, OpusTrack, bool]:
         """Wait for the recording's end (true) or the loss of the connection (false)."""
         while not track.is_over:
             if await self._is_silent(connection):
-                return False
+                return connection, track, False
+            if self._should_return(self._clock()):
+                better = await self._attempt(connection, track)
+                connection, track = better or (connection, track)
             await self._sleep(PULSE_S)
-        return True
+        return connection, track, True
 
     async def _is_silent(self, connection: Connection) -> bool:
         return connection.lost.is_set() or self._watch.observe(self._clock(), await connection.pulse())
@@ -119,5 +131,6 @@ class MediaLink:
             await self._sleep(PULSE_S)
         self._watch = SilenceWatch()
         self.reconnects += 1
+        self._on_up(fresh)
         await old.close()
         return fresh, successor

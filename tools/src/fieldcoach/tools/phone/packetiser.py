@@ -8,6 +8,7 @@ from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.opus import FrameMs, OpusEncoder, is_dtx
 
 from .profile import SendProfile
+from .ring import OpusRing
 
 RTP_CLOCK = 48_000
 """RFC 7587 section 4.1: the RTP clock of Opus is 48 kHz whatever the codec's bandwidth."""
@@ -60,12 +61,17 @@ class Packetiser:
     """
 
     def __init__(
-        self, pcm: bytes, profile: SendProfile, encoder_factory: EncoderFactory = opus_encoder
+        self,
+        pcm: bytes,
+        profile: SendProfile,
+        encoder_factory: EncoderFactory = opus_encoder,
+        ring: OpusRing | None = None,
     ) -> None:
         self._pcm = pcm
         self._profile = profile
         self._factory = encoder_factory
         self._encoder = encoder_factory(profile)
+        self._ring = ring
         self._position = 0  # in samples
         self._in_dtx = False
         self.sent = 0
@@ -89,11 +95,16 @@ class Packetiser:
         return len(self._pcm) / 2 / SAMPLE_RATE
 
     def skip_to(self, seconds: float) -> None:
-        """Leave out what was to be captured before this moment: nobody was there to take it."""
+        """Leave out what was to be captured before this moment: nobody was there to take it.
+
+        With a ring it is encoded all the same, and kept for the server to ask for.
+        """
         position = min(int(seconds * SAMPLE_RATE), len(self._pcm) // 2)
         if position > self._position:
             self.skipped_s += (position - self._position) / SAMPLE_RATE
-            self._position = position
+            while self._ring is not None and self._position < position:
+                self._encode()
+            self._position = max(position, self._position)
             self._in_dtx = False  # the far side has not heard that it is silent now
 
     def set_profile(self, profile: SendProfile) -> None:
@@ -108,11 +119,8 @@ class Packetiser:
     def next(self) -> OutgoingPacket | None:
         """The next packet to send; None when the audio has ended."""
         while 2 * self._position < len(self._pcm):
-            samples = SAMPLE_RATE * self._profile.ptime_ms // 1_000
             begin = self._position
-            frame = self._pcm[2 * begin : 2 * (begin + samples)].ljust(2 * samples, b"\0")
-            payload = self._encoder.encode(frame)
-            self._position = begin + samples
+            payload = self._encode()
             if is_dtx(payload) and self._in_dtx:
                 self.silent += 1
                 continue
@@ -121,3 +129,14 @@ class Packetiser:
             self.payload_bytes += len(payload)
             return OutgoingPacket(self._position / SAMPLE_RATE, begin * _TICKS, payload)
         return None
+
+    def _encode(self) -> bytes:
+        """The next packet time, as a packet; what is no silence is remembered."""
+        samples = SAMPLE_RATE * self._profile.ptime_ms // 1_000
+        begin = self._position
+        frame = self._pcm[2 * begin : 2 * (begin + samples)].ljust(2 * samples, b"\0")
+        payload = self._encoder.encode(frame)
+        self._position = begin + samples
+        if self._ring is not None and not is_dtx(payload):
+            self._ring.add(begin * _TICKS, payload)
+        return payload

@@ -9,19 +9,24 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import EventsClosed, GatewayUnreachable, MediaFailed, SummaryMissing, ToolError, VisitError
 from .api import GatewayApi
+from .audio_socket import AudioSocket
+from .backfill import Backfill
 from .channel import EventChannel
 from .clocks import WallClock
 from .media import MediaConnection
-from .media_link import PATIENCE_S, MediaLink
+from .media_link import PATIENCE_S, Connection, MediaLink
 from .packetiser import Packetiser
 from .profile import SendProfile
+from .ring import OpusRing
 from .stages import StageTable, cue_times, final_times
 from .track import OpusTrack
+from .transport_choice import TransportChoice, Wanted, Way
 
 TRAILING_SILENCE_S = 1.2
 """A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
 CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
+CONNECT_POLL_S = 0.1
 BAD_NETWORK_CONNECT_TIMEOUT_S = 30.0
 """With a network simulated: ICE and DTLS take four round trips and more; libwebrtc gives up after 30 s."""
 SUMMARY_TIMEOUT_S = 20.0
@@ -92,6 +97,8 @@ class VisitPlan:
     insecure: bool = False
     network: Network | None = None
     patience_s: float = PATIENCE_S
+    transport: Wanted | None = None
+    """None: `auto`, but only `udp` on a simulated network, which has no say over TCP."""
 
 
 @dataclass(slots=True)
@@ -113,6 +120,10 @@ class VisitResult:
     retransmitted: int = 0
     """Packets sent again because the server asked for them."""
     media_reconnects: int = 0
+    filled_ranges: int = 0
+    """Holes that were sent afterwards."""
+    transports: tuple[str, ...] = ()
+    """The ways that the sound took: `direct`, `relay`, `websocket`."""
     unsent_s: float = 0.0
     """Of the recording, while there was no connection."""
     started_at: float = 0.0
@@ -131,7 +142,11 @@ class Visit:
         self._packetiser: Packetiser | None = None
         self._channel: EventChannel | None = None
         self._command = 0
-        self._connections: list[MediaConnection] = []
+        self._ring = OpusRing()
+        self._backfill = Backfill(self._ring, self._origin_of)
+        self._connections: list[MediaConnection | AudioSocket] = []
+        self._choice = TransportChoice(plan.transport or ("auto" if plan.network is None else "udp"))
+        self._ways: list[str] = []
         self._link: MediaLink | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -159,13 +174,20 @@ class Visit:
             is_ended = False
             try:
                 media = await self._connect(api, session, channel, listening, track)
-                await self._send_audio(api, session, channel, listening, track, media)
+                self._spawn(
+                    self._backfill.run(
+                        lambda records: api.backfill(session["session_id"], channel.token, records)
+                    )
+                )
+                await self._send_audio(api, session, channel, listening, media.track, media)
+                await self._while_listening(self._backfill.finish(), listening, None, None)
                 is_ended = True
                 await api.end_session(session["end_url"], channel.token)
                 summary = await self._wait_for_summary(api, session, channel, listening)
                 await asyncio.wait({listening}, timeout=LINGER_S)
                 return self._result(session, summary, channel, track)
             finally:
+                self._ring.erase()
                 for task in (*self._tasks, listening):
                     task.cancel()
                 await asyncio.gather(*self._tasks, listening, return_exceptions=True)
@@ -192,7 +214,7 @@ class Visit:
     def _make_packetiser(self, session: dict[str, Any]) -> Packetiser:
         profile = self._plan.profile or SendProfile.from_fields(session.get("profile") or {})
         silence = bytes(2 * int(16_000 * TRAILING_SILENCE_S))
-        self._packetiser = Packetiser(self._plan.pcm + silence, profile)
+        self._packetiser = Packetiser(self._plan.pcm + silence, profile, ring=self._ring)
         return self._packetiser
 
     async def _connect(
@@ -202,7 +224,7 @@ class Visit:
         channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
-    ) -> MediaConnection:
+    ) -> MediaConnection | AudioSocket:
         await self._while_listening(
             channel.connected.wait(),
             listening,
@@ -210,27 +232,66 @@ class Visit:
             GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
         )
         network = self._plan.network
-        media = await self._offer(api, session, channel, track)
-        limit_s = CONNECT_TIMEOUT_S if network is None else BAD_NETWORK_CONNECT_TIMEOUT_S
-        await self._while_listening(
-            _first(track.started, media.lost),
+        limit_s = CONNECT_TIMEOUT_S if self._is_impatient() else BAD_NETWORK_CONNECT_TIMEOUT_S
+        media = await self._while_listening(
+            self._first_connection(api, session, channel, track),
             listening,
             limit_s,
             MediaFailed(f"no media connection within {limit_s:.0f} s; {_WHY_NO_MEDIA}"),
         )
-        if media.lost.is_set():
-            raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
         if network is not None:
             network.start()
-        self._listener.audio_started(track.started_at)
+        self._listener.audio_started(media.track.started_at)
         return media
+
+    def _is_impatient(self) -> bool:
+        return self._plan.network is None or self._choice.wanted == "auto"
+
+    async def _first_connection(
+        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
+    ) -> MediaConnection | AudioSocket:
+        """The way that works: the peer connection, and where it finds no answer the WebSocket."""
+        while True:
+            way = self._choice.next()
+            media = await self._open(way, api, session, channel, track)
+            begun = time.monotonic()
+            while not track.is_sending and not media.lost.is_set():
+                waited_s = time.monotonic() - begun
+                if self._is_impatient() and self._choice.gives_up(way, waited_s, media.is_answered):
+                    break
+                await asyncio.sleep(CONNECT_POLL_S)
+            if track.is_sending:
+                self._note_up(media)
+                return media
+            if self._choice.wanted != "auto" or way == "websocket":
+                raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
+            await media.close()
+            track = track.successor()
+
+    async def _open(
+        self, way: Way, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
+    ) -> MediaConnection | AudioSocket:
+        if way == "udp":
+            return await self._offer(api, session, channel, track)
+        if "audio_url" not in session:
+            raise MediaFailed(f"no media connection; {_WHY_NO_MEDIA}")
+        media = AudioSocket(track)
+        self._connections.append(media)
+        await media.open(api, session["audio_url"], channel.token)
+        return media
+
+    def _note_up(self, media: Connection) -> None:
+        assert isinstance(media, MediaConnection | AudioSocket)
+        self._choice.came_up("websocket" if isinstance(media, AudioSocket) else "udp", time.monotonic())
+        if self._ways[-1:] != [media.way]:
+            self._ways.append(media.way)
 
     async def _offer(
         self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
     ) -> MediaConnection:
         """A connection for this track that has its answer; it comes up in the background."""
         network = self._plan.network
-        media = MediaConnection(track, session.get("ice_servers") or [])
+        media = MediaConnection(track, channel.ice_servers or session.get("ice_servers") or [])
         self._connections.append(media)
         try:
             offer = await media.offer()
@@ -250,13 +311,18 @@ class Visit:
         channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
-        media: MediaConnection,
+        media: MediaConnection | AudioSocket,
     ) -> None:
-        async def connect(successor: OpusTrack) -> MediaConnection:
-            return await self._offer(api, session, channel, successor)
+        async def connect(successor: OpusTrack) -> Connection:
+            return await self._open(self._choice.next(), api, session, channel, successor)
 
         self._spawn(self._report_stats(channel))
-        self._link = MediaLink(connect, self._plan.patience_s)
+        self._link = MediaLink(
+            connect,
+            self._plan.patience_s,
+            should_return=self._choice.should_return,
+            on_up=self._note_up,
+        )
         await self._while_listening(self._link.run(media, track), listening, None, None)
 
     async def _report_stats(self, channel: EventChannel) -> None:
@@ -313,6 +379,7 @@ class Visit:
         now = time.monotonic()
         self._received.append((now, event))
         self._listener.event(event, now)
+        self._backfill.heard(event)
         match event.get("type"):
             case "profile" if self._plan.profile is None:
                 self._apply(event)
@@ -343,6 +410,11 @@ class Visit:
             self._packetiser.set_profile(profile)
         self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
 
+    def _origin_of(self, ssrc: int) -> int | None:
+        """The RTP timestamp of the recording's first sample on one of our streams."""
+        known = (media for media in self._connections if media.ssrc == ssrc)
+        return next((media.rtp_origin(self._ring.begin_of) for media in known), None)
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -359,7 +431,11 @@ class Visit:
         table = StageTable()
         for moment, event in self._received:
             received_at = channel.offset.to_server(self._wall.at(moment))
-            if event.get("type") == "final" and (times := final_times(event, started_at, received_at)):
+            if (
+                event.get("type") == "final"
+                and not event.get("backfill")
+                and (times := final_times(event, started_at, received_at))
+            ):
                 table.finals.append(times)
             elif event.get("type") == "cue" and (times := cue_times(event, started_at, received_at)):
                 table.cues.append(times)
@@ -377,6 +453,8 @@ class Visit:
             reconnects=channel.reconnects,
             retransmitted=sum(media.retransmitted for media in self._connections),
             media_reconnects=self._link.reconnects if self._link else 0,
+            filled_ranges=self._backfill.uploaded,
+            transports=tuple(self._ways),
             unsent_s=track.packetiser.skipped_s,
             started_at=track.started_at,
         )
