@@ -1,8 +1,9 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldcoach.common.audio import SAMPLE_RATE
-from fieldcoach.common.committed import CommittedTranscript
+from fieldcoach.common.committed import FILLED_KEPT, CommittedTranscript, FilledStretches
 from fieldcoach.common.messages import FinalTranscript, Timing, Word
 
 TIMING = Timing(heard_at=0, endpoint_ms=0, asr_ms=0, decode_ms=0, published_at=0)
@@ -16,6 +17,10 @@ def final(
         end_sample=round(end_s * SAMPLE_RATE), text=text, words=words, language="en", confidence=1,
         engine="e", model="m", timing=TIMING,
     )  # fmt: skip
+
+
+def filled(first_s: float, end_s: float, epoch: int = 1) -> FinalTranscript:
+    return final(first_s, end_s, epoch=epoch).model_copy(update={"backfill": True})
 
 
 def word(text: str, start_s: float) -> Word:
@@ -68,3 +73,56 @@ def test_what_is_new_never_lies_mostly_in_what_was(spans: list[tuple[int, int, i
             assert epoch >= highest
             assert 2 * (first + length - until) >= length
             until, highest = first + length, epoch
+
+
+def test_a_stretch_is_filled_once() -> None:
+    stretches = FilledStretches()
+    assert stretches.take(100, 200)
+    assert not stretches.take(100, 200)
+    assert not stretches.take(120, 180)
+    assert not stretches.take(149, 249), "more than half of it is known"
+    assert stretches.take(150, 250), "half of it is new"
+    assert stretches.take(0, 50)
+
+
+def test_two_known_stretches_count_together() -> None:
+    stretches = FilledStretches()
+    stretches.take(0, 100)
+    stretches.take(100, 200)
+    assert not stretches.take(60, 140)
+
+
+def test_the_oldest_stretches_are_forgotten() -> None:
+    stretches = FilledStretches()
+    for n in range(FILLED_KEPT + 1):
+        assert stretches.take(10 * n, 10 * n + 10)
+    assert not stretches.take(10, 20)
+    assert stretches.take(0, 10)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_back_fill_is_new_once_whatever_its_epoch(epoch: int) -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 4, epoch=2))
+    transcript.accept(final(6, 10, epoch=2))
+    hole = filled(4, 6, epoch)
+    assert transcript.accept(hole) == (hole, "whole")
+    assert transcript.accept(hole) == (None, "repeated")
+    assert transcript.accept(filled(4.1, 6, 4)) == (None, "repeated")
+
+
+def test_back_fill_leaves_the_live_transcript_alone() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 4))
+    assert transcript.accept(filled(4, 20, epoch=5))[1] == "whole"
+    assert not transcript.is_old(1), "its epoch is no later worker's"
+    live = final(4, 6)
+    assert transcript.accept(live) == (live, "whole")
+    assert transcript.accept(live) == (None, "repeated")
+
+
+def test_live_words_do_not_fill_a_hole() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 10))
+    hole = filled(3, 5)
+    assert transcript.accept(hole) == (hole, "whole")
