@@ -126,3 +126,10 @@ def test_live_words_do_not_fill_a_hole() -> None:
     transcript.accept(final(0, 10))
     hole = filled(3, 5)
     assert transcript.accept(hole) == (hole, "whole")
+
+
+def test_what_two_known_stretches_share_counts_once() -> None:
+    stretches = FilledStretches()
+    assert stretches.take(0, 100)
+    assert stretches.take(50, 150)
+    assert stretches.take(50, 280), "130 of 230 are new"

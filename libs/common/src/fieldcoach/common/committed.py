@@ -22,7 +22,10 @@ class FilledStretches:
 
     def take(self, first: int, end: int) -> bool:
         """Whether most of the stretch (samples) is new; then it is remembered."""
-        known = sum(max(0, min(end, last) - max(first, begin)) for begin, last in self._stretches)
+        known, reach = 0, first
+        for begin, last in sorted(self._stretches):  # they may overlap; what they share counts once
+            known += max(0, min(end, last) - max(reach, begin))
+            reach = max(reach, last)
         if 2 * known > end - first:
             return False
         self._stretches.append((first, end))
