@@ -106,6 +106,16 @@ def test_a_worker_that_was_taken_over_is_not_heard() -> None:
     assert rig.dropped == {"stale-epoch": 1}
 
 
+def test_back_fill_is_sent_whatever_its_epoch_and_closes_none() -> None:
+    rig = Rig()
+    rig.put(final(1, epoch=2), final(2, epoch=1, backfill=True), final(3, epoch=3, backfill=True))
+    rig.put(final(4, epoch=2))
+    assert [event["backfill"] for event in rig.drain() if event["type"] == "final"] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert not rig.dropped
+
+
 def test_the_token_is_renewed_when_a_third_is_left() -> None:
     rig = Rig()
     rig.channel.backlog_is_in()

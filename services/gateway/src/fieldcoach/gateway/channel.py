@@ -112,7 +112,7 @@ class EventChannel:
             self._ended_at = now if event.state == "ended" else None
         elif isinstance(event, Summary):
             self._summary_at = now
-        elif isinstance(event, FinalTranscript):
+        elif isinstance(event, FinalTranscript) and not event.backfill:
             if event.epoch < self._epoch:
                 # a worker that was taken over and wakes up must not speak twice
                 self._count_dropped("stale-epoch")
