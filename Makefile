@@ -16,7 +16,7 @@ up: setup ## the whole system until Ctrl-C; PORT=8080
 	@PORT=$${PORT:-8080} .venv/bin/fieldcoach up
 
 test: lint ## all tests
-	@.venv/bin/pytest && npm --prefix clients/web run check
+	@npm --prefix clients/web run check && .venv/bin/pytest
 
 lint: setup ## style, types, import boundaries
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy libs services tools tests conftest.py && .venv/bin/lint-imports
