@@ -7,7 +7,15 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from ..errors import EventsClosed, GatewayUnreachable, MediaFailed, SummaryMissing, ToolError, VisitError
+from ..errors import (
+    EventsClosed,
+    GatewayUnreachable,
+    MediaFailed,
+    Refused,
+    SummaryMissing,
+    ToolError,
+    VisitError,
+)
 from .api import GatewayApi
 from .audio_socket import AudioSocket
 from .backfill import Backfill
@@ -24,6 +32,9 @@ from .transport_choice import TransportChoice, Wanted, Way
 
 TRAILING_SILENCE_S = 1.2
 """A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
+BEGIN_TRIES = 3
+BEGIN_PAUSE_S = 1.0
+"""Heartbeats come at 2 Hz and count for 2 s: who is refused for longer is refused for a reason."""
 CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
 CONNECT_POLL_S = 0.1
@@ -158,7 +169,7 @@ class Visit:
         """
         self._summary = asyncio.get_running_loop().create_future()
         async with GatewayApi(self._plan.gateway, self._plan.insecure) as api:
-            session = await api.create_session(self._plan.token, self._request())
+            session = await self._begin(api)
             self._listener.session(session)
             channel = EventChannel(
                 api,
@@ -199,6 +210,17 @@ class Visit:
                         ToolError
                     ):  # the visit has failed already; leave no session behind
                         await api.end_session(session["end_url"], channel.token)
+
+    async def _begin(self, api: GatewayApi) -> dict[str, Any]:
+        """Create the session; a system that has just started knows its workers by the next heartbeat."""
+        for _ in range(BEGIN_TRIES - 1):
+            try:
+                return await api.create_session(self._plan.token, self._request())
+            except Refused as refused:
+                if not refused.retryable:
+                    raise
+            await asyncio.sleep(BEGIN_PAUSE_S)
+        return await api.create_session(self._plan.token, self._request())
 
     def _request(self) -> dict[str, Any]:
         language = self._plan.languages[0] if self._plan.languages else "en"
