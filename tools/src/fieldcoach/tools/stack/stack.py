@@ -22,6 +22,8 @@ READY_LIMIT_S = 60.0
 """Without a sign of progress. A download shows progress and may take as long as it does."""
 GRACE_S = DRAIN_S + 2.0
 NATS_FOLDER = "fieldcoach-nats"
+HEARTBEATS_S = 1.0
+"""The worker's slots reach the gateway by way of the ingest, at 4 and 2 Hz: before that it refuses visits."""
 _POLL_S = 0.1
 _SHOWN_LINES = 15
 
@@ -99,6 +101,7 @@ class Stack:
             self.health_urls[service] = f"http://{HOST}:{health_port}"
             await self._launch(Process(service, self._command_of(service), env))
         await self._wait_until_ready()
+        await asyncio.sleep(HEARTBEATS_S)
         self.gateway_url = f"http://{HOST}:{port}"
         self._directory.write(
             RunningStack(self.gateway_url, os.getpid(), self._keys.user, self.health_urls, self.nats_url)
