@@ -78,6 +78,11 @@ async def test_the_private_names_are_where_they_were() -> None:
     assert parameters(RTCDtlsTransport._register_rtp_receiver) == ["self", "receiver", "parameters"]
     assert parameters(RTCDtlsTransport._unregister_rtp_receiver) == ["self", "receiver"]
     assert parameters(RTCDtlsTransport._send_rtp) == ["self", "data"]
+    assert parameters(RTCDtlsTransport._register_data_receiver) == ["self", "receiver"]
+    assert parameters(aioice.Connection.check_incoming) == ["self", "message", "addr", "protocol"]
+    assert parameters(aioice.Connection.respond_error) == [
+        *("self", "request", "addr", "protocol", "error_code")
+    ]
     assert parameters(RTCDtlsTransport._set_role) == ["self", "role"]
     assert parameters(RTCDtlsTransport._recv_next) == ["self"]
     router = RtpRouter()
@@ -132,6 +137,7 @@ async def test_datagrams_are_told_apart_by_their_first_byte() -> None:
         "empty-datagram": 1,
         "unknown-datagram": 1,
         "stun-malformed": 1,
+        "stun-indication": 1,
         "dtls-overflow": 3,
     }
     await transport.close()
@@ -168,6 +174,9 @@ async def test_mutated_datagrams_raise_nothing_and_disturb_nobody() -> None:
         "unknown-datagram",
         "stun-malformed",
         "stun-error",
+        "stun-400",
+        "stun-401",
+        "stun-indication",
         "dtls-overflow",
         "media-without-key",
     }
