@@ -137,16 +137,22 @@ def token(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one: network, visit")],
+    name: Annotated[str, typer.Argument(help="Which one: network, soak, visit")],
     quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
     visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
+    sessions: Annotated[int, typer.Option(min=1, help="soak: phones at once")] = 100,
+    churn: Annotated[float, typer.Option(min=0, help="soak: percent of them replaced each minute")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.5, help="soak: how long")] = 30.0,
+    plot: Annotated[Path | None, typer.Option(help="soak: write its plot (SVG) here")] = None,
 ) -> None:
     """Measure, and report by name."""
     from .bench.run import BenchOptions, run_bench
+    from .bench.soak import SoakPlan
 
     with reported():
-        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits)))
+        plan = SoakPlan(sessions, churn, minutes, plot)
+        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits, plan)))
 
 
 def main() -> None:

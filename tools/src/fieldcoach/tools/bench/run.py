@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ..errors import BenchError
 from .network import bench_network
+from .soak import SoakPlan, bench_soak
 from .visit import bench_visit
 
 
@@ -22,6 +23,7 @@ class BenchOptions:
     quick: bool = False
     as_json: bool = False
     visits: Path | None = None
+    soak: SoakPlan = field(default_factory=SoakPlan)
 
 
 TABLE_WIDTH = 110
@@ -32,6 +34,9 @@ Bench = Callable[[Path, bool, Path | None, Console], Awaitable[dict[str, Any]]]
 
 BENCHMARKS: dict[str, Bench] = {"network": bench_network, "visit": bench_visit}
 
+SOAK = "soak"
+"""Takes a plan of its own, and nothing of the visits."""
+
 
 async def run_bench(name: str, options: BenchOptions) -> None:
     """Run one benchmark; with `as_json` its figures are the last line, and all else is on standard error.
@@ -39,12 +44,15 @@ async def run_bench(name: str, options: BenchOptions) -> None:
     Raises:
         BenchError: no such benchmark, or it can't run on what it was given.
     """
-    if name not in BENCHMARKS:
-        raise BenchError(f"no benchmark {name!r}; there is: {', '.join(sorted(BENCHMARKS))}")
+    if name not in (*BENCHMARKS, SOAK):
+        raise BenchError(f"no benchmark {name!r}; there is: {', '.join(sorted((*BENCHMARKS, SOAK)))}")
     console = Console(stderr=options.as_json)
     if not console.is_terminal:
         console = Console(stderr=options.as_json, width=TABLE_WIDTH)
-    figures = await BENCHMARKS[name](options.root, options.quick, options.visits, console)
+    if name == SOAK:
+        figures = await bench_soak(options.root, options.soak, console)
+    else:
+        figures = await BENCHMARKS[name](options.root, options.quick, options.visits, console)
     if options.as_json:
         sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")
         sys.stdout.flush()
