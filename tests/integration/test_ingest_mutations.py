@@ -179,8 +179,8 @@ class Captured:
         phone.ice._send = watched
 
 
-async def talk(phones: list[LightPhone], speech_packets: list[bytes], is_over: Callable[[], bool]) -> None:
-    """All phones say the same at the pace of speech, again and again, until the attack is over."""
+async def talk(phones: list[LightPhone], speech_packets: list[bytes], is_over: Callable[[], bool]) -> int:
+    """All phones say the same at the pace of speech, until the attack is over; gives the number of frames."""
     loop = asyncio.get_running_loop()
     begun, frame = loop.time(), 0
     while not is_over() or frame < 20:
@@ -189,6 +189,7 @@ async def talk(phones: list[LightPhone], speech_packets: list[bytes], is_over: C
             await phone.send_audio(frame * 48 * FRAME_MS, payload)
         frame += 1
         await asyncio.sleep(max(0.0, begun + frame * FRAME_MS / 1e3 - loop.time()))
+    return frame
 
 
 class Attack:
@@ -317,7 +318,7 @@ async def test_mutated_packets_disturb_nobody(world: World, request: pytest.Fixt
     before = await world.attacked.counts()
     attack = Attack(world, insider, [phone for _, phone in victims], new_id())
     attacking = asyncio.create_task(attack.run(total))
-    await talk([phone for _, phone in (*victims, *twins)], speech_packets, attacking.done)
+    frames = await talk([phone for _, phone in (*victims, *twins)], speech_packets, attacking.done)
     await attacking
     attack.close()
     heard = [await world.timeline(world.attacked, session) for session, _ in victims]
@@ -325,7 +326,11 @@ async def test_mutated_packets_disturb_nobody(world: World, request: pytest.Fixt
     counted = await world.attacked.counts()
     counted.subtract(before)
     log = await world.attacked.stop()
-    told = {"sent": attack.sent, "counted": {name: n for name, n in sorted(counted.items()) if n}}
+    told = {
+        "sent": attack.sent,
+        "innocent packets": 2 * frames,
+        "counted": {name: n for name, n in sorted(counted.items()) if n},
+    }
     sys.stdout.write(json.dumps(told, indent=1) + "\n")
 
     for ours, theirs in zip(heard, undisturbed, strict=True):

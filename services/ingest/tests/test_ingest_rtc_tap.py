@@ -19,7 +19,7 @@ from aiortc.rtcdtlstransport import RtpRouter
 from fieldcoach.ingest.addresses import MediaAddresses
 from fieldcoach.ingest.errors import MediaFailed, NoMediaAddress
 from fieldcoach.ingest.negotiation import parse_offer
-from fieldcoach.ingest.rtc_tap import MAX_QUEUED, MediaTransport, _Tap, host_addresses
+from fieldcoach.ingest.rtc_tap import MAX_QUEUED, MAX_REMOTE, MediaTransport, _Tap, host_addresses
 from fieldcoach.ingest.rtcp import ReceptionReport
 
 OFFER = "\r\n".join(
@@ -184,6 +184,27 @@ async def test_mutated_datagrams_raise_nothing_and_disturb_nobody() -> None:
     assert not protocol.transport.is_closing()
     await attacked.close()
     await other.close()
+
+
+async def test_addresses_of_one_phone_are_bounded() -> None:
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    await transport.gather()
+    connection = transport._connection
+    connection.remote_username, connection.remote_password = "u", "p"
+    protocol = connection._protocols[0]
+    check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    connection.check_incoming(check, ("127.0.0.1", 1), protocol)
+    assert counts == {"stun-malformed": 1}  # without a priority
+    check.attributes["PRIORITY"] = 7
+    for port in range(1, MAX_REMOTE + 11):
+        connection.check_incoming(check, ("127.0.0.1", port), protocol)
+        connection.check_incoming(check, ("127.0.0.1", 1), protocol)  # a known one goes on
+    assert len(connection.remote_candidates) == MAX_REMOTE
+    assert counts["too-many-addresses"] == 10
+    await transport.close()
 
 
 async def test_sockets_are_opened_as_set_and_freed() -> None:
