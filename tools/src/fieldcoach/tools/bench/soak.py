@@ -35,6 +35,7 @@ from .trend import trend
 SAMPLE_S: Final = 5.0
 RAMP_S: Final = 0.15
 """Between two visits at the beginning: a DTLS handshake costs the ingest some milliseconds."""
+RETRY_S: Final = 1.0
 FREE_MEDIA_S: Final = 20.0
 END_S: Final = 40.0
 """A vanished phone's sockets and session go sooner than by default, so that a short run sees them go."""
@@ -46,6 +47,7 @@ PANELS: Final = {
     "tasks": "asyncio tasks",
     "threads": "threads",
     "memory_mb": "memory, MiB",
+    "chunks_held": "chunks in the rings",
     "loop_lag_ms": "loop lag, worst of 10 s, ms",
     "cpu_percent": "CPU, % of a core",
 }
@@ -156,11 +158,12 @@ async def _churn(phones: SoakPhones, plan: SoakPlan) -> None:
         await asyncio.gather(phones.add(), asyncio.sleep(RAMP_S))
     number = 0
     while True:
-        await asyncio.sleep(plan.leave_every_s)
+        await asyncio.sleep(min(plan.leave_every_s, 1e6))
         number += 1
         await phones.leave(is_silent=number % 2 == 0)
         while phones.live < plan.sessions:  # one that found no place is tried again
-            await asyncio.gather(phones.add(), asyncio.sleep(RAMP_S))
+            await phones.add()
+            await asyncio.sleep(RETRY_S)
 
 
 async def _sample(

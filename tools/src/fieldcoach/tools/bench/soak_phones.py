@@ -10,7 +10,7 @@ from aiortc import RTCCertificate
 
 from fieldcoach.common.opus import OpusEncoder, is_dtx
 
-from ..errors import ToolError
+from ..errors import Refused, ToolError
 from ..phone.api import GatewayApi
 from ..phone.channel import EventChannel
 from ..phone.clocks import WallClock
@@ -104,6 +104,12 @@ class SoakPhone:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _reason(error: ToolError) -> str:
+    if isinstance(error, Refused):
+        return f"{error.status}-{str(error.problem.get('type')).rpartition(':')[2]}"
+    return type(error).__name__
+
+
 def _rung(event: dict[str, Any]) -> str:
     return SendProfile.from_fields(event).rung
 
@@ -135,9 +141,13 @@ class SoakPhones:
         try:
             await phone.begin(self._token)
         except ToolError as error:
-            self.counts[f"failed-{type(error).__name__}"] += 1
+            why = _reason(error)
+            self.counts[f"failed-{why}"] += 1
             await phone.vanish()
             return
+        except asyncio.CancelledError:  # the run is over
+            await phone.vanish()
+            raise
         self.counts["begun"] += 1
         self._phones.append(phone)
 
