@@ -205,7 +205,7 @@ async def test_a_whole_visit(gateway: FakeGateway, capsys: pytest.CaptureFixture
 async def test_media_that_are_lost_come_back_under_the_same_session(gateway: FakeGateway) -> None:
     visit = Visit(replace(plan(gateway), pcm=SPEECH * 8))
     running = asyncio.ensure_future(visit.run())
-    while not gateway.offers or not visit._connections[0].track.started.is_set():
+    while not gateway.offers or not (visit._connections and visit._connections.newest.track.started.is_set()):
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     await gateway.stop()  # the server closes its connection, as an ingest that restarts
