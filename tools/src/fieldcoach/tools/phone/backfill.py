@@ -8,6 +8,7 @@ from typing import Any, Final
 from fieldcoach.common.backfill import MAX_UPLOAD_BYTES, Record, pieces
 
 from ..errors import GatewayUnreachable, Refused
+from .profile import PAUSED
 from .ring import RTP_CLOCK, OpusRing
 
 GOOD_RUNGS: Final = frozenset({"L0", "L1"})
@@ -18,6 +19,10 @@ PAUSE_S: Final = 1.0
 """Between two uploads, and before one that failed is tried again."""
 SETTLE_S: Final = 2.5
 """After a gap was told the list of what is missing may still change for so long."""
+SETTLE_PAUSED_S: Final = 6.0
+"""On L5 the server waits longer for what may follow: holes lie between packets that come every 2 s."""
+TOKEN_EXPIRED: Final = 401
+"""Another token is on its way over the events channel."""
 END_WAIT_S: Final = 20.0
 """At the end of the visit; what is not filled by then stays a gap."""
 
@@ -63,7 +68,8 @@ class Backfill:
     @property
     def is_open(self) -> bool:
         """Whether the server still waits for something, or may soon ask for it."""
-        return bool(self._ranges) or (self._gap_at is not None and self._clock() - self._gap_at < SETTLE_S)
+        settle_s = SETTLE_PAUSED_S if self.rung == PAUSED else SETTLE_S
+        return bool(self._ranges) or (self._gap_at is not None and self._clock() - self._gap_at < settle_s)
 
     def next_body(self) -> tuple[int, list[bytes]] | None:
         """The range to send now, as bodies of uploads; None while there is none, or the link is too poor."""
@@ -104,7 +110,7 @@ class Backfill:
                 for part in body[1]:
                     await upload(part)
             except (GatewayUnreachable, Refused) as error:
-                if isinstance(error, Refused) and not error.retryable:
+                if isinstance(error, Refused) and not (error.retryable or error.status == TOKEN_EXPIRED):
                     self._sent.add(body[0])  # it will be refused again
             else:
                 self.sent(body[0], sum(map(len, body[1])))

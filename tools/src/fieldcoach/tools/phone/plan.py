@@ -61,6 +61,9 @@ class VisitPlan:
     insecure: bool = False
     network: Network | None = None
     patience_s: float = PATIENCE_S
+    busy_patience_s: float = 2.0
+    """How long to ask again where every worker is full. Heartbeats come at 2 Hz and count for 2 s: a system
+    that has just started knows its workers by then, and who is refused for longer is refused for a reason."""
     transport: Wanted | None = None
     """None: `auto`, but only `udp` on a simulated network, which has no say over TCP."""
 

@@ -34,9 +34,7 @@ __all__ = ["TRAILING_SILENCE_S", "Listener", "Network", "Silent", "Visit", "Visi
 
 TRAILING_SILENCE_S = 1.2
 """A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
-BEGIN_TRIES = 3
 BEGIN_PAUSE_S = 1.0
-"""Heartbeats come at 2 Hz and count for 2 s: who is refused for longer is refused for a reason."""
 CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
 BAD_NETWORK_CONNECT_TIMEOUT_S = 30.0
@@ -120,15 +118,16 @@ class Visit:
                         await api.end_session(session["end_url"], channel.token)
 
     async def _begin(self, api: GatewayApi) -> dict[str, Any]:
-        """Create the session; a system that has just started knows its workers by the next heartbeat."""
-        for _ in range(BEGIN_TRIES - 1):
+        """Create the session, within the plan's patience with a system that is full or has just started."""
+        waited_s = 0.0
+        while True:
             try:
                 return await api.create_session(self._plan.token, self._request())
             except Refused as refused:
-                if not refused.retryable:
+                if not refused.retryable or waited_s >= self._plan.busy_patience_s:
                     raise
             await asyncio.sleep(BEGIN_PAUSE_S)
-        return await api.create_session(self._plan.token, self._request())
+            waited_s += BEGIN_PAUSE_S
 
     def _request(self) -> dict[str, Any]:
         language = self._plan.languages[0] if self._plan.languages else "en"
