@@ -105,6 +105,16 @@ class Scene:
         """The rungs commanded after `since`."""
         return [rung for at, rung in self.rungs if at > since]
 
+    def time_on(self, rung: str) -> float:
+        """Seconds on it, as commanded."""
+        ends = [at for at, _ in self.rungs[1:]] + [self.now]
+        return sum(end - at for (at, name), end in zip(self.rungs, ends, strict=True) if name == rung)
+
+    def waits(self, since: float) -> list[float]:
+        """The time in the queue of packets sent after `since`: percentiles 0 to 99, in seconds."""
+        waits = sorted(wait for at, wait in self.waited if at > since)
+        return [waits[len(waits) * percent // 100] for percent in range(100)]
+
     # ── the phone ────────────────────────────────────────────────────────────────────────────────────────
 
     def _send(self) -> None:

@@ -10,6 +10,7 @@ A link that does not carry the lowest rung is left alone (L5): the phone keeps i
 every 2 s, by whose delay and round trip the link is judged until the lowest rung is tried again.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from .arrivals import LinkWindow
@@ -35,9 +36,16 @@ STANDING_S: Final = 0.08
 STANDING_JITTER: Final = 2.0
 """A queue stands when no packet of a second found it shorter than 80 ms, nor than 2 standard deviations of
 the delay: without a queue, 8 packets with even jitter are all so late in 1 second of 1000."""
+STANDING_JITTER_FEW: Final = 3.0
+"""Of fewer than 8 packets: four are all so late by chance in 1 second of 3000."""
+STEADY_S: Final = 10.0
+"""Time constant of jitter and of the radio's loss. In 2 s there are 16 packets of 120 ms, whose deviation is
+half of the true one now and then, and then jitter looks like a queue; and two lost ones of 100 are 2 %."""
 QUEUE_LONG_S: Final = 1.0
+LOSS_TOP: Final = 0.03
+"""L0 is left only from here on, so that a loss of about 2 % does not lead to and fro."""
 LOSS: Final = (0.02, 0.05, 0.10)
-"""L0 bears less than the first; from the second on, congestive, L2; above the third, congestive, L3."""
+"""L0 is for less than the first; from the second on, congestive, L2; above the third, congestive, L3."""
 RTT_S: Final = (0.25, 0.5, 0.9)
 GOODPUT: Final = (22_000.0, 15_000.0)
 """Bits a second that a congested link delivers: below the first L3, below the second L4."""
@@ -77,6 +85,8 @@ class Ladder:
         self._wait_factor = 1
         self._probed_at: float | None = None
         self._starved_at: float | None = None
+        self._jitter_s: float | None = None
+        self._loss: float | None = None
         self.is_away = False
         """On L5 because nothing came; else because too little did."""
 
@@ -101,6 +111,7 @@ class Ladder:
         self._looked_at = now
         if self.rung == OFFLINE:
             return self._return(link, now) if self.is_away else self._probe_paused(link, elapsed, now)
+        link = self._steady(link, elapsed)
         self._classify(link, now)
         self._note_starved(link, now)
         self._aim = max(self._aim, self._target(link), self._target_by_time(link, now))
@@ -113,8 +124,21 @@ class Ladder:
 
     # ── what the link bears ──────────────────────────────────────────────────────────────────────────────
 
+    def _steady(self, link: LinkWindow, elapsed: float) -> LinkWindow:
+        """The window with at least the jitter of the last 10 s, its slope as uncertain as that makes it."""
+        share = min(1.0, elapsed / STEADY_S)
+        if link.loss is not None:
+            self._loss = link.loss if self._loss is None else self._loss + share * (link.loss - self._loss)
+        if link.slope is not None:
+            before = link.jitter_s if self._jitter_s is None else self._jitter_s
+            self._jitter_s = before + share * (link.jitter_s - before)
+        jitter_s = max(link.jitter_s, self._jitter_s or 0.0)
+        widened = jitter_s / link.jitter_s if link.jitter_s else 1.0
+        return replace(link, jitter_s=jitter_s, slope_error=link.slope_error * widened)
+
     def _classify(self, link: LinkWindow, now: float) -> None:
-        stands = link.queue_s >= max(STANDING_S, STANDING_JITTER * link.jitter_s)
+        deviations = STANDING_JITTER if link.slope is not None else STANDING_JITTER_FEW
+        stands = link.queue_s >= max(STANDING_S, deviations * link.jitter_s)
         if stands and _rises(link, RISING):
             self._rose_at = now
             self.is_congested = True
@@ -127,7 +151,10 @@ class Ladder:
         loss = link.loss or 0.0
         rtt = link.rtt_s or 0.0
         target = TOP
-        if loss >= LOSS[0] or rtt >= RTT_S[0] or _rises(link, RISING):
+        radio_loss = self._loss or 0.0
+        is_lossy = radio_loss >= (LOSS_TOP if self.rung == TOP else LOSS[0])
+        is_lossy = is_lossy or (self.is_congested and loss >= LOSS[0])
+        if is_lossy or rtt >= RTT_S[0] or _rises(link, RISING):
             target = 1
         if rtt >= RTT_S[1] or (self.is_congested and loss >= LOSS[1]):
             target = 2
@@ -230,6 +257,7 @@ class Ladder:
         self._aim = self.rung
         self._changed_at = self._fresh_from = now
         self._rose_at = self._probed_at = self._starved_at = None
+        self._jitter_s = self._loss = None
         self.is_away = False
         self._clean_s = 0.0
         self._wait_factor = 1

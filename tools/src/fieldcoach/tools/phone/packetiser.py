@@ -151,9 +151,8 @@ class Packetiser:
 
     def _is_keep_alive_due(self) -> bool:
         """The last packet of the recording is one, too: it shows the server where the sound ends."""
-        if self._position - self._sent_until < KEEP_ALIVE_S * SAMPLE_RATE and 2 * self._position < len(
-            self._pcm
-        ):
+        is_last = 2 * self._position >= len(self._pcm)
+        if self._position - self._sent_until < KEEP_ALIVE_S * SAMPLE_RATE and not is_last:
             return False
         self._in_dtx = False  # sent whatever it is
         return True
