@@ -359,6 +359,7 @@ class IngestService:
             session.end(event.reason, time.monotonic(), announce=False)
         elif isinstance(event, ProfileApplied):
             session.adaptation.applied(event.command, event.rung, time.monotonic())
+            self.telemetry.applied(event)
         elif isinstance(event, TranscriptComplete):
             session.transcript_complete(time.monotonic())
 

@@ -272,7 +272,13 @@ class Visit:
         profile = SendProfile.from_fields(event)
         if profile != self._packetiser.profile:
             self._packetiser.set_profile(profile)
-        self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
+        self._spawn(self._acknowledge(self._channel, command, profile.rung))
+
+    async def _acknowledge(self, channel: EventChannel, command: int, rung: str) -> None:
+        message: dict[str, Any] = {"type": "applied", "command": command, "rung": rung}
+        if self._connections is not None and self._connections.all:
+            message["stats"] = await self._connections.newest.figures()
+        await channel.send(message)
 
     def _origin_of(self, ssrc: int) -> int | None:
         """The RTP timestamp of the recording's first sample on one of our streams."""
