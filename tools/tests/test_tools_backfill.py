@@ -233,7 +233,6 @@ async def test_an_upload_with_an_old_token_is_tried_again(phone: Phone) -> None:
 
 async def test_on_l5_the_list_is_waited_for_longer(phone: Phone) -> None:
     began = phone.now
-    phone.backfill.heard({"type": "profile", "rung": "L5"})
     phone.backfill.heard({"type": "gap", "reason": "held"})
     await phone.backfill.finish()
     assert phone.now - began == pytest.approx(SETTLE_PAUSED_S, abs=0.2)

@@ -1,6 +1,7 @@
 """Answers the server's list of missing ranges from the ring. Pure but for what it is given to upload with."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -8,7 +9,6 @@ from typing import Any, Final
 from fieldcoach.common.backfill import MAX_UPLOAD_BYTES, Record, pieces
 
 from ..errors import GatewayUnreachable, Refused
-from .profile import PAUSED
 from .ring import RTP_CLOCK, OpusRing
 
 GOOD_RUNGS: Final = frozenset({"L0", "L1"})
@@ -19,8 +19,9 @@ PAUSE_S: Final = 1.0
 """Between two uploads, and before one that failed is tried again."""
 SETTLE_S: Final = 2.5
 """After a gap was told the list of what is missing may still change for so long."""
+HELD: Final = "held"
 SETTLE_PAUSED_S: Final = 6.0
-"""On L5 the server waits longer for what may follow: holes lie between packets that come every 2 s."""
+"""After a hole that we held back (L5) the server waits longer for the next: a packet comes every 2 s."""
 TOKEN_EXPIRED: Final = 401
 """Another token is on its way over the events channel."""
 END_WAIT_S: Final = 20.0
@@ -44,7 +45,7 @@ class Backfill:
         self._clock = clock
         self._ranges: dict[int, Mapping[str, Any]] = {}
         self._sent: set[int] = set()
-        self._gap_at: float | None = None
+        self._settled_at = -math.inf
         self.rung = "L1"
         self.is_ending = False
         self.changed = asyncio.Event()
@@ -58,7 +59,8 @@ class Backfill:
             case "missing":
                 self._ranges = {int(one["range"]): one for one in event.get("ranges", ())}
             case "gap" if event.get("reason") != "paused":
-                self._gap_at = self._clock()
+                is_held = event.get("reason") == HELD
+                self._settled_at = self._clock() + (SETTLE_PAUSED_S if is_held else SETTLE_S)
             case "profile":
                 self.rung = str(event.get("rung", self.rung))
             case _:
@@ -68,8 +70,7 @@ class Backfill:
     @property
     def is_open(self) -> bool:
         """Whether the server still waits for something, or may soon ask for it."""
-        settle_s = SETTLE_PAUSED_S if self.rung == PAUSED else SETTLE_S
-        return bool(self._ranges) or (self._gap_at is not None and self._clock() - self._gap_at < settle_s)
+        return bool(self._ranges) or self._clock() < self._settled_at
 
     def next_body(self) -> tuple[int, list[bytes]] | None:
         """The range to send now, as bodies of uploads; None while there is none, or the link is too poor."""
