@@ -251,7 +251,9 @@ export class LiveVisit {
     if (event.command < this.command) return;
     this.command = event.command;
     const followed = await this.media.follow(event);
-    if (followed) this.stream.send({ type: "applied", command: event.command, rung: event.rung });
+    if (!followed) return;
+    const { fraction_lost: _, ...stats } = (await this.media.stats().catch(() => null)) ?? {};
+    this.stream.send({ type: "applied", command: event.command, rung: event.rung, stats });
   }
 
   private statsCame({ fraction_lost: lost, ...stats }: SoundStats): void {

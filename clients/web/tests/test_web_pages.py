@@ -192,6 +192,8 @@ async def test_the_sound_follows_the_profile(page: Page, gateway: FakeGateway) -
     await gateway.until("acknowledge again", lambda: applied(gateway).count((3, "L3")) == 2)
     assert applied(gateway).count((2, "L2")) <= 1, "an older command is not obeyed"
     await gateway.until("report", lambda: any(m["type"] == "stats" for m in gateway.heard))
+    told = next(m for m in reversed(gateway.heard) if m["type"] == "applied")
+    assert told["stats"]["packets_sent"] > 0
     stats = next(m for m in reversed(gateway.heard) if m["type"] == "stats")
     assert stats["retransmitted"] == 3
     assert stats["header_bytes_sent"] > 500

@@ -187,7 +187,7 @@ export type ClientMessage =
   /** `at`: wall-clock milliseconds since 1970. */
   | { type: "ack"; cue_id: string; action: CueAction; at: number }
   /** Sound is sent by this profile from now on. */
-  | { type: "applied"; command: number; rung: string }
+  | { type: "applied"; command: number; rung: string; stats?: LinkStats }
   | { type: "pause" }
   | { type: "resume" }
   | { type: "end" }

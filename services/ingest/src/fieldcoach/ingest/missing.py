@@ -19,6 +19,8 @@ MEMORY_S: Final = 300.0
 """What a phone keeps (0.5 MB at 12 kbit/s); older ranges are taken back."""
 SETTLE_S: Final = 1.0
 """After a hole the next one may follow at once, and belong to it."""
+SETTLE_HELD_S: Final = 4.0
+"""While the phone holds its sound back a packet comes every 2 s: what lies between them is one hole."""
 JOIN: Final = SAMPLE_RATE // 2
 """Holes closer than half a second are one: there is hardly a word between them."""
 MARGIN: Final = 3 * SAMPLE_RATE // 2
@@ -107,12 +109,14 @@ class MissingRanges:
         else:
             self._holes.append(_Hole(first, end, now))
 
-    def poll(self, now: float, position: int, anchor: Anchor | None) -> tuple[Range, ...] | None:
+    def poll(
+        self, now: float, position: int, anchor: Anchor | None, settle_s: float = SETTLE_S
+    ) -> tuple[Range, ...] | None:
         """The list to tell the phone, if it has changed. Without a stream nobody is there to be asked."""
         self._drop_old(position - int(MEMORY_S * SAMPLE_RATE))
         if anchor is not None:
-            settled = [hole for hole in self._holes if now - hole.changed_at >= SETTLE_S]
-            self._holes = [hole for hole in self._holes if now - hole.changed_at < SETTLE_S]
+            settled = [hole for hole in self._holes if now - hole.changed_at >= settle_s]
+            self._holes = [hole for hole in self._holes if now - hole.changed_at < settle_s]
             for hole in settled:
                 self._ask(hole, anchor)
         if not self._is_changed:

@@ -358,7 +358,8 @@ class IngestService:
         if isinstance(event, SessionEnding):
             session.end(event.reason, time.monotonic(), announce=False)
         elif isinstance(event, ProfileApplied):
-            session.adaptation.commands.applied(event.command, event.rung)
+            session.adaptation.applied(event.command, event.rung, time.monotonic())
+            self.telemetry.applied(event)
         elif isinstance(event, TranscriptComplete):
             session.transcript_complete(time.monotonic())
 

@@ -26,7 +26,7 @@ from .connection import Connection
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
-from .missing import Anchor, MissingRanges, missing_list
+from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, missing_list
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -191,6 +191,7 @@ class Session:
         self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
         self.adaptation.switched()
+        self._note_hold(now)
         self._break_reason = "reconnected"
         self._stopped = None
         for old in [old for old in self._peers if old is not peer]:
@@ -281,17 +282,25 @@ class Session:
             command = self.adaptation.poll(peer.rtt_s, now)
             if command is not None:
                 self._command(command, peer)
+        self._note_hold(now)
         self._ask_missing(now)
         if self.life.should_free(now):
             for peer in list(self._peers):
                 self.on_lost(peer, "vanished", now)
+
+    def _note_hold(self, now: float) -> None:
+        """Who may be holding sound back is believed no silence, and is not given up so soon."""
+        if self._stream is not None:
+            self._stream.hold(self.adaptation.hold.longest_silence_s(now))
+        self.life.is_sparse = self.adaptation.is_paused
 
     def _ask_missing(self, now: float) -> None:
         """Tell the phone what it is asked to send again from its memory."""
         anchor = None
         if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
             anchor = Anchor(self._source[1], *self._timeline.anchor)
-        ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor)
+        settle_s = SETTLE_HELD_S if self.adaptation.hold.is_on(now) else SETTLE_S
+        ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor, settle_s)
         if ranges is not None:
             self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
 

@@ -140,9 +140,9 @@ class Timeline:
             self._concealed = 0
             self._quiet_from = quiet_from
 
-    def lost(self, until: int) -> None:
+    def lost(self, until: int, reason: str = "lost") -> None:
         """Sound up to this RTP timestamp never came."""
-        self.gap(self.position(until), "lost")
+        self.gap(self.position(until), reason)
 
     def gap(self, until: int, reason: str) -> None:
         """Nothing is known up to this sample."""

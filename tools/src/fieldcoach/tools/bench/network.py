@@ -11,7 +11,6 @@ from rich.console import Console
 
 from fieldcoach.common.audio import SAMPLE_RATE
 
-from ..errors import Refused
 from ..network import Relay, Way, schedule_of
 from ..network.profiles import BENCH_CLEAN_S, BENCH_DELAY_MS
 from ..percentiles import summary_ms
@@ -53,8 +52,8 @@ SEED = 1
 """Of the first visit; each has its own, the same for both receivers."""
 AT_ONCE = 4
 """Visits in parallel: the phones, the receivers and the stack share this machine."""
-BUSY_TRIES = 30
-BUSY_PAUSE_S = 2.0
+BUSY_PATIENCE_S = 60.0
+"""Every worker is full: another visit has to end first."""
 QUICK_RESERVE_S = 13.0
 """The recording is played twice; besides, silence after it, two connections, a summary, the stack's stop."""
 
@@ -183,14 +182,8 @@ async def _visit(stack: Stack, pcm: bytes, profile: SendProfile, network: Relay 
         playbook=DEFAULT_PLAYBOOK,
         profile=profile,
         network=network,
+        busy_patience_s=BUSY_PATIENCE_S,
     )
-    for _ in range(BUSY_TRIES):
-        try:
-            return await Visit(plan).run()
-        except Refused as refused:
-            if not refused.retryable:
-                raise
-        await asyncio.sleep(BUSY_PAUSE_S)  # every worker is full: another visit has to end first
     return await Visit(plan).run()
 
 
