@@ -28,10 +28,9 @@ from fieldcoach.tools.bench.delivered import (
     wire_kbps,
 )
 from fieldcoach.tools.bench.gold import GoldLine, GoldVisit
-from fieldcoach.tools.bench.network import CLEAN, LOSSES, Cell
+from fieldcoach.tools.bench.network import CLEAN, LOSSES, VISITS, Cell
 from fieldcoach.tools.bench.network_table import print_figures
 from fieldcoach.tools.bench.stock import receive_stock
-from fieldcoach.tools.bench.visit import MAX_VISITS
 from fieldcoach.tools.bench.words import WordErrors
 from fieldcoach.tools.errors import BenchError, Refused
 from fieldcoach.tools.network import Relay, Way, schedule_of
@@ -206,6 +205,8 @@ def test_the_table_has_a_row_for_each_network() -> None:
     assert [text.strip() for text in rows[-1].strip("│").split("│")] == [
         "20 %, 3",
         "10.0 %",
+        "5",
+        "90.00 %",
         "90.00 %",
         "45.00 %",
         "10.0 %",
@@ -217,10 +218,10 @@ def test_the_table_has_a_row_for_each_network() -> None:
 def test_quick_takes_one_visit_and_one_loss_level(request: pytest.FixtureRequest) -> None:
     root = request.config.rootpath
     (gold,) = bench._chosen(root, True, None)
-    lossy, clean = bench._cells([gold.until(10.0)], quick=True)
+    lossy, clean = bench._cells([gold.until(10.0)], ("l20b3",))
     assert [c.network for c in lossy] == ["l20b3"]
     assert [c.network for c in clean] == [CLEAN]
-    assert len(bench._chosen(root, False, root / "visits")) == MAX_VISITS
+    assert len(bench._chosen(root, False, root / "visits")) == len(VISITS)
 
 
 async def test_a_full_stack_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

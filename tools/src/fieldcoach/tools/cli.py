@@ -141,12 +141,22 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
     visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
+    networks: Annotated[str | None, typer.Option(help="network: only these loss levels, l05b3,l20b1")] = None,
+    at_once: Annotated[int | None, typer.Option(min=1, help="network: visits in parallel")] = None,
+    profiles: Annotated[
+        str | None, typer.Option(help="network: minutes through these networks, 3g,2g-bad, or all")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.2, help="network: of each profile (3)")] = None,
+    wire: Annotated[bool, typer.Option("--wire", help="network: kbps of each rung, in Chromium")] = False,
+    plots: Annotated[Path | None, typer.Option(help="network: a folder for SVG plots")] = None,
 ) -> None:
     """Measure, and report by name."""
+    from .bench.network_choice import NetworkChoice
     from .bench.run import BenchOptions, run_bench
 
     with reported():
-        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits)))
+        choice = NetworkChoice(networks, at_once, profiles, minutes, wire, plots)
+        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits, choice)))
 
 
 def main() -> None:

@@ -13,14 +13,17 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
         title_justify="left",
     )
     table.add_column("loss, burst")
-    for name in ("lost", "delivered\nours", "delivered\nstock", "WER\nours", "WER\nstock"):
+    columns = ("lost", "packets\nlost", "delivered\nours", "worst\nvisit", "delivered\nstock", "WER\nours")
+    for name in (*columns, "WER\nstock"):
         table.add_column(name, justify="right")
-    delivered, wer = figures["delivered"], figures["wer"]
+    delivered, wer, spread = figures["delivered"], figures["wer"], figures["spread"]
     for network in sorted(delivered["ours"]):
         table.add_row(
             f"{int(network[1:3])} %, {network[4:]}",
             _percent(figures["lost"].get(network), 1),
+            str(figures["packets_lost"].get(network, "-")),
             _percent(delivered["ours"].get(network), 2),
+            _percent(spread["ours"][network][0], 2),
             _percent(delivered["stock"].get(network), 2),
             _percent(wer["ours"].get(network), 1),
             _percent(wer["stock"].get(network), 1),

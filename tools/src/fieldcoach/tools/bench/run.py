@@ -2,15 +2,13 @@
 
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from ..errors import BenchError
-from .network import bench_network
+from .network_choice import Bench, NetworkChoice
 from .visit import bench_visit
 
 
@@ -22,15 +20,14 @@ class BenchOptions:
     quick: bool = False
     as_json: bool = False
     visits: Path | None = None
+    network: NetworkChoice = field(default_factory=NetworkChoice)
+    """For `bench network` alone."""
 
 
 TABLE_WIDTH = 110
 """In a file or a pipe, where nothing says how wide a line may be."""
 
-Bench = Callable[[Path, bool, Path | None, Console], Awaitable[dict[str, Any]]]
-"""Root of the checkout, quick, folder of visits, console for progress and tables → the figures by name."""
-
-BENCHMARKS: dict[str, Bench] = {"network": bench_network, "visit": bench_visit}
+BENCHMARKS: dict[str, Bench] = {"network": NetworkChoice().benchmark(), "visit": bench_visit}
 
 
 async def run_bench(name: str, options: BenchOptions) -> None:
@@ -44,7 +41,8 @@ async def run_bench(name: str, options: BenchOptions) -> None:
     console = Console(stderr=options.as_json)
     if not console.is_terminal:
         console = Console(stderr=options.as_json, width=TABLE_WIDTH)
-    figures = await BENCHMARKS[name](options.root, options.quick, options.visits, console)
+    benchmark = options.network.benchmark() if name == "network" else BENCHMARKS[name]
+    figures = await benchmark(options.root, options.quick, options.visits, console)
     if options.as_json:
         sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")
         sys.stdout.flush()
