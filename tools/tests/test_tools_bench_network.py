@@ -165,7 +165,7 @@ def cell(network: str, delivered: float) -> Cell:
     pcm = voice(2.0)
     found = Cell(gold, network, 1, pcm, sent_audio(pcm, LADDER["L1"]))
     found.asr = {"engine": "whisper", "model": "outlet-en"}
-    found.ours = {"delivered": delivered, "lost": 5, "packets": 50}
+    found.ours = {"delivered": delivered, "lost": 5, "packets": 50, "late_ms": 1.0, "late_send_ms": 120.0}
     found.stock = {} if network == CLEAN else {"delivered": delivered / 2}
     found.ours_words, found.stock_words = WordErrors(1, 0, 0, 10), WordErrors(5, 0, 0, 10)
     found.delays_ms = [10.0, 20.0]
@@ -195,6 +195,9 @@ def test_every_figure_has_its_name() -> None:
     assert sorted(wire.values(), reverse=True) == list(wire.values())
     assert 8 < wire["L4"] < 12
     assert len(found["cells"]) == 10
+    assert found["worst_late_ms"] == 120.0
+    assert found["spread"]["ours"]["l01b1"] == [0.8, 0.9]
+    assert (found["packets"]["l01b1"], found["packets_lost"]["l01b1"]) == (100, 10)
 
 
 def test_the_table_has_a_row_for_each_network() -> None:
@@ -213,6 +216,7 @@ def test_the_table_has_a_row_for_each_network() -> None:
         "50.0 %",
     ]
     assert "p50 15 ms" in out.getvalue()
+    assert "120 ms too late" in out.getvalue()
 
 
 def test_quick_takes_one_visit_and_one_loss_level(request: pytest.FixtureRequest) -> None:
@@ -228,7 +232,7 @@ async def test_a_full_stack_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
     tries: list[int] = []
 
     class Busy:
-        def __init__(self, plan: object) -> None:
+        def __init__(self, plan: object, listener: object) -> None:
             pass
 
         async def run(self) -> str:

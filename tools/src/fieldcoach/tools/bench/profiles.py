@@ -21,11 +21,12 @@ from ..network import Relay, Way, schedule_of
 from ..network.conditions import IP_UDP_BYTES
 from ..percentiles import summary_ms
 from ..phone.profile import START
-from ..phone.visit import Silent, Visit, VisitPlan
+from ..phone.visit import Visit, VisitPlan
 from ..project import DEFAULT_PLAYBOOK
 from ..stack import Stack, StackOptions
 from .audio_tap import AudioTap
 from .delivered import Samples, Stretch, delays_ms, sent_audio
+from .diary import Diary
 from .gold import GoldVisit, load_visit, visits_in
 from .long_visit import long_visit
 from .machine import machine
@@ -33,7 +34,7 @@ from .network import SEED, VISITS
 from .profiles_plot import save_plots
 from .profiles_table import print_profiles
 from .score import Event, Received, score_visit
-from .speech_share import first_sound_s, longest_hole_s, longest_missing_s, shares
+from .speech_share import begun_late, first_sound_s, longest_hole_s, longest_missing_s, shares, shifted
 
 PROFILES = ("4g", "3g", "edge", "2g-good", "2g-bad", "warehouse-5", "warehouse-25", "warehouse-84")
 MINUTES = 3.0
@@ -41,29 +42,6 @@ QUICK_SECONDS = 15.0
 PATIENCE_S = 300.0
 """A phone whose user waits longer than any outage here: whether the session lives is the question."""
 MINUTES_MAX = 60.0
-
-
-@dataclass(slots=True)
-class Diary(Silent):
-    """What one phone saw, kept also when its visit fails. Times are monotonic seconds."""
-
-    sessions: list[str] = field(default_factory=list)
-    asr: dict[str, Any] = field(default_factory=dict)
-    started_at: float | None = None
-    events: list[Received] = field(default_factory=list)
-
-    def session(self, answer: dict[str, Any]) -> None:
-        """The session was created."""
-        self.sessions.append(str(answer["session_id"]))
-        self.asr = dict(answer.get("asr") or {})
-
-    def audio_started(self, now: float) -> None:
-        """The first sample was captured."""
-        self.started_at = now
-
-    def event(self, event: dict[str, Any], now: float) -> None:
-        """An event came."""
-        self.events.append((now, event))
 
 
 class TimedRelay(Relay):
@@ -186,6 +164,8 @@ async def bench_profiles(
 
 def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str, Any]:
     diary, gold, back_at = run.diary, run.gold, run.back_at
+    lag = begun_late(run.speech, stretches)
+    stretches, late = shifted(stretches, lag), shifted(late, lag)
     started_at = diary.started_at
     if started_at is None:
         return {"sessions": len(diary.sessions), "speech": {}, "rungs": [], "states": []}
@@ -197,6 +177,7 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
     return {
         "sessions": len(set(diary.sessions)),
         "speech_s": round(float(run.speech.sum()) / SAMPLE_RATE, 1),
+        "begun_late_s": round(lag / SAMPLE_RATE, 2),
         "speech": shares(run.speech, stretches, late),
         "longest_hole_s": round(longest_hole_s(stretches), 2),
         "longest_missing_s": round(longest_missing_s(run.speech, stretches, late), 2),
@@ -206,7 +187,7 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
         "rungs": rungs,
         "rung_changes_per_minute": round((len(rungs) - 1) / (gold.seconds / 60), 2),
         "states": states,
-        "suspended_s": [round(length, 1) for length in _lengths(states, "suspended", gold.seconds)],
+        "suspended_s": [round(length, 1) for length in _away(states, gold.seconds)],
         "back_at_s": None if back_at is None else round(back_at - started_at, 1),
         "back_to_sound_s": None if back_s is None else round(back_s, 2),
         "still_missing_ranges": _last_missing(event for _, event in events),
@@ -222,12 +203,17 @@ def _changes(events: Iterable[Received], kind: str, name: str, first: str | None
     return found
 
 
-def _lengths(changes: list[tuple[float, str]], value: str, end: float) -> list[float]:
-    """How long each stay at a value was."""
-    ends = [t for t, _ in changes[1:]] + [end]
-    return [
-        until - t for (t, found), until in zip(changes, ends, strict=True) if found == value and until > t
-    ]
+def _away(states: list[tuple[float, str]], end: float) -> list[float]:
+    """How long it took each time from `suspended` to `live`, up to the visit's end."""
+    found, since = [], None
+    for t, state in [*states, (end, "live")]:
+        if state == "suspended" and since is None:
+            since = t
+        elif state in ("live", "ended") and since is not None:
+            if since < end:
+                found.append(min(t, end) - since)
+            since = None
+    return found
 
 
 def _last_missing(events: Iterable[Event]) -> int:

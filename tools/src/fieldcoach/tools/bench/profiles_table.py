@@ -5,6 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .network_table import warn_of_lateness
+
 _SPEECH = ("ok", "nack", "fec", "dtx", "plc", "gap", "backfill", "missing")
 
 
@@ -47,6 +49,7 @@ def print_profiles(console: Console, figures: dict[str, Any]) -> None:
             _say(console, f"{report['profile']}: the visit broke off: {report['failure']}")
         if report["sessions"] > 1:
             _say(console, f"{report['profile']}: {report['sessions']} sessions instead of one")
+    warn_of_lateness(console, max(report["late_ms"] for report in reports))
     machine = figures["machine"]
     _say(
         console,

@@ -6,9 +6,13 @@ by flag     `ok nack red fec dtx plc gap` as the timeline says in time; `none`: 
 backfill    of `plc`, `gap` and `none`, what was transcribed afterwards. A range's silence, where the phone
             had no packet either, is not counted: the sound of its frames of 20 ms must not be all zeros
 missing     of `gap` and `none`, what was not
+
+The timeline begins with the first packet that arrived, which need not be the first one sent. How much later
+it begins is found by where its announced silences fit the phone's best.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +26,7 @@ KINDS = ("none", "gap", "plc", "dtx", "fec", "red", "nack", "ok")
 _OF_FLAG = ((Flag.GAP, 1), (Flag.PLC, 2), (Flag.DTX, 3), (Flag.FEC, 4), (Flag.RED, 5), (Flag.NACK, 6))
 _WORST_HEARD = 3
 FRAME = SAMPLE_RATE // 50
+LATEST_BEGIN_S = 10
 _NOT_SOUND = Flag.GAP | Flag.PLC | Flag.BACKFILL | Flag.END
 
 
@@ -37,6 +42,26 @@ def shares(speech: Samples, stretches: Iterable[Stretch], late: Iterable[Stretch
     counts = {name: int(which.sum()) for name, which in reversed(found.items())}
     counts |= {"backfill": int((unheard & filled).sum()), "missing": int(lost.sum())}
     return {name: round(count / total, 5) for name, count in counts.items()}
+
+
+def begun_late(speech: Samples, stretches: Iterable[Stretch]) -> int:
+    """Samples of the visit before the timeline's first one, in steps of 20 ms, at most 10 s."""
+    stretches = list(stretches)
+    kinds = _kinds(max((s.start + s.n_samples for s in stretches), default=0), stretches)[::FRAME]
+    told = np.zeros(len(kinds))
+    told[kinds > _WORST_HEARD] = 1
+    told[kinds == _WORST_HEARD] = -1
+    wanted = np.where(speech[::FRAME], 1, -1)
+    fits = [
+        float(np.dot(told[: len(wanted) - lag], wanted[lag : lag + len(told)]))
+        for lag in range(min(LATEST_BEGIN_S * SAMPLE_RATE // FRAME, len(wanted)))
+    ]
+    return int(np.argmax(fits)) * FRAME if fits else 0
+
+
+def shifted(stretches: Iterable[Stretch], samples: int) -> list[Stretch]:
+    """The same, so much later on the timeline."""
+    return [replace(stretch, start=stretch.start + samples) for stretch in stretches]
 
 
 def longest_hole_s(stretches: Iterable[Stretch]) -> float:

@@ -14,8 +14,10 @@ from typing import Any
 from ..errors import BenchError, ToolError
 from ..network import Relay, Way, schedule_of
 from ..phone.profile import LADDER, SendProfile
-from .stock import StockReception, receive_stock
+from .stock import StockNotConnected, StockReception, receive_stock
 
+NOT_CONNECTED = 3
+"""Exit status."""
 LINE_LIMIT = 2**20
 """Bytes of a JSON line: 3,000 stretches a minute, 15 B each."""
 
@@ -33,7 +35,8 @@ async def receive_stock_apart(pcm: bytes, profile: SendProfile, network: str, se
     """`receive_stock` behind a relay, in another process, which dies with this call.
 
     Raises:
-        BenchError: it failed; with the reason that it gave.
+        StockNotConnected: no media connection in time.
+        BenchError: it failed otherwise; with the reason that it gave.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", __name__),
@@ -51,7 +54,8 @@ async def receive_stock_apart(pcm: bytes, profile: SendProfile, network: str, se
             await process.wait()
     if process.returncode:
         reason = err.decode(errors="replace").strip().rpartition("\n")[2]
-        raise BenchError(f"stock receiver: {reason or f'ended with status {process.returncode}'}")
+        kind = StockNotConnected if process.returncode == NOT_CONNECTED else BenchError
+        raise kind(f"stock receiver: {reason or f'ended with status {process.returncode}'}")
     head, _, sound = out.partition(b"\n")
     fields = json.loads(head)
     given_out = [(start, length) for start, length in fields["given_out"]]
@@ -80,7 +84,7 @@ def main() -> None:
         run = asyncio.run(_run(json.loads(head), pcm))
     except ToolError as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(NOT_CONNECTED if isinstance(error, StockNotConnected) else 1)
     line = json.dumps({"given_out": run.reception.given_out, "counts": run.counts})
     sys.stdout.buffer.write(line.encode() + b"\n" + run.reception.pcm)
 
