@@ -31,6 +31,7 @@ from fieldcoach.tools.bench.gold import GoldLine, GoldVisit
 from fieldcoach.tools.bench.network import CLEAN, LOSSES, VISITS, Cell
 from fieldcoach.tools.bench.network_table import print_figures
 from fieldcoach.tools.bench.stock import receive_stock
+from fieldcoach.tools.bench.together import together
 from fieldcoach.tools.bench.words import WordErrors
 from fieldcoach.tools.errors import BenchError, Refused
 from fieldcoach.tools.network import Relay, Way, schedule_of
@@ -272,5 +273,5 @@ async def test_the_first_failure_ends_the_rest() -> None:
         raise BenchError("no")
 
     with pytest.raises(BenchError, match="no"):
-        await bench._all(waits(), fails())
+        await together(waits(), fails())
     assert ended == ["waits"]

@@ -45,6 +45,7 @@ from .network_table import print_figures
 from .score import score_visit
 from .stock import StockNotConnected, StockReception
 from .stock_process import StockRun, receive_stock_apart, uplink_counts
+from .together import together
 from .visit import QUICK_LIMIT_S, QUICK_VISIT
 from .words import NO_ERRORS, WordErrors
 
@@ -149,10 +150,10 @@ async def bench_network(
             limit = asyncio.Semaphore(clean_at_once)
             unlossy = [_ours(cell, stack, tap, limit) for cell in clean]
             if not quick:
-                await _all(*unlossy)
+                await together(*unlossy)
                 unlossy = []
             limit = asyncio.Semaphore(at_once)
-            await _all(
+            await together(
                 *unlossy,
                 *(_stock(cell, stack, limit) for cell in cells),
                 *(_ours(cell, stack, tap, limit) for cell in cells),
@@ -273,17 +274,6 @@ async def _visit(stack: Stack, pcm: bytes, profile: SendProfile, network: Relay 
             raise
         await asyncio.sleep(BUSY_PAUSE_S)  # every worker is full: another visit has to end first
     return await Visit(plan).run()
-
-
-async def _all(*work: Awaitable[T]) -> list[T]:
-    """Wait for all; the first that fails ends the others."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _figures(cells: list[Cell], clean: list[Cell], before: dict[str, object], quick: bool) -> dict[str, Any]:

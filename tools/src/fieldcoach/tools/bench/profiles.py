@@ -35,6 +35,7 @@ from .profiles_plot import save_plots
 from .profiles_table import print_profiles
 from .score import Event, Received, score_visit
 from .speech_share import begun_late, first_sound_s, longest_hole_s, longest_missing_s, shares, shifted
+from .together import together
 
 PROFILES = ("4g", "3g", "edge", "2g-good", "2g-bad", "warehouse-5", "warehouse-25", "warehouse-84")
 MINUTES = 3.0
@@ -139,7 +140,7 @@ async def bench_profiles(
             console.print(told, highlight=False)
             speech = await asyncio.to_thread(sent_audio, pcm, START)
             runs = [Run(name, gold, pcm, speech.voiced) for name in profiles]
-            await asyncio.gather(*(run.play(stack) for run in runs))
+            await together(*(run.play(stack) for run in runs))
     reports = [run.report(tap) for run in runs]
     if not any(run.diary.sessions for run in runs):
         raise BenchError(f"not one visit began; the first one's reason: {reports[0]['failure']}")
