@@ -262,18 +262,23 @@ async def _visit(stack: Stack, pcm: bytes, profile: SendProfile, network: Relay 
         network=network,
     )
     for _ in range(BUSY_TRIES):
-        diary = Diary()
         try:
-            return await Visit(plan, diary).run()
+            return await _played(plan)
         except Refused as refused:
             if not refused.retryable:
                 raise
-        except MediaFailed as failed:
-            if diary.started_at is None:
-                raise NotConnected(str(failed)) from failed
-            raise
         await asyncio.sleep(BUSY_PAUSE_S)  # every worker is full: another visit has to end first
-    return await Visit(plan).run()
+    return await _played(plan)
+
+
+async def _played(plan: VisitPlan) -> VisitResult:
+    diary = Diary()
+    try:
+        return await Visit(plan, diary).run()
+    except MediaFailed as failed:
+        if diary.started_at is None:
+            raise NotConnected(str(failed)) from failed
+        raise
 
 
 def _figures(cells: list[Cell], clean: list[Cell], before: dict[str, object], quick: bool) -> dict[str, Any]:
