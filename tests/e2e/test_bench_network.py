@@ -16,6 +16,7 @@ def console() -> Console:
 
 
 @pytest.mark.stack
+@pytest.mark.timeout(180)
 async def test_a_network_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "QUICK_SECONDS", 8.0)
     figures = await profiles.bench_profiles(ROOT, True, None, console(), ("4g",), 3.0, tmp_path)
@@ -33,6 +34,7 @@ async def test_a_network_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.browser
 @pytest.mark.stack
+@pytest.mark.timeout(180)
 @pytest.mark.leaks_allowed("playwright's driver ends with its process")
 async def test_a_held_rung_in_chromium(
     chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

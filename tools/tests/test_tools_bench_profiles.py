@@ -176,9 +176,9 @@ def test_changes_are_told_once_and_stays_are_measured() -> None:
     ]
     assert profiles._changes(events, "profile", "rung", "L1") == [(0.0, "L1"), (2.0, "L2")]
     states = profiles._changes(events, "state", "state", None)
-    assert profiles._away(states, 20.0) == [5.5, 1.0]
+    assert profiles._suspended(states, 20.0) == [(4.0, 9.5), (19.0, 20.0)]
     # the phone has stopped because the recording is over
-    assert profiles._away(states, 18.0) == [5.5]
+    assert profiles._suspended(states, 18.0) == [(4.0, 9.5)]
     assert profiles._last_missing([{"type": "missing", "ranges": [1, 2]}, {"type": "final"}]) == 2
 
 
@@ -202,7 +202,7 @@ def report(name: str) -> dict[str, Any]:
         "sessions": 1,
         "speech": speech,
         "rungs": [(0.0, "L1"), (40.0, "L3")],
-        "states": [(0.0, "live"), (30.0, "suspended"), (34.0, "live")],
+        "suspended": [(30.0, 34.0)],
         "phases": [(0.0, "4g"), (10.0, "2g-bad"), (30.0, "nothing"), (35.0, "3g")],
         "wire_kbps": 17.5,
         "late_ms": 150.0,

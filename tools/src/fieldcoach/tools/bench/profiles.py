@@ -4,7 +4,6 @@ A phone that follows the ladder, a relay for each, one stack. What came of the s
 what the rungs were and what was understood by the phone.
 """
 
-import asyncio
 import tempfile
 import time
 from collections.abc import Iterable
@@ -133,13 +132,13 @@ async def bench_profiles(
         else [load_visit(root / "visits" / f"{name}.json") for name in VISITS]
     )
     gold, pcm = long_visit(golds, seconds)
+    speech = sent_audio(pcm, START).voiced
     with tempfile.TemporaryDirectory(prefix="fieldcoach-bench-") as run_dir:
         options = StackOptions(root=root, run_dir=Path(run_dir))
         async with Stack(options) as stack, AudioTap(stack.nats_url) as tap:
             told = f"{len(profiles)} networks at the same time, {seconds:.0f} s of visits through each"
             console.print(told, highlight=False)
-            speech = await asyncio.to_thread(sent_audio, pcm, START)
-            runs = [Run(name, gold, pcm, speech.voiced) for name in profiles]
+            runs = [Run(name, gold, pcm, speech) for name in profiles]
             await together(*(run.play(stack) for run in runs))
     reports = [run.report(tap) for run in runs]
     if not any(run.diary.sessions for run in runs):
@@ -169,10 +168,11 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
     stretches, late = shifted(stretches, lag), shifted(late, lag)
     started_at = diary.started_at
     if started_at is None:
-        return {"sessions": len(diary.sessions), "speech": {}, "rungs": [], "states": []}
+        return {"sessions": len(diary.sessions), "speech": {}, "rungs": [], "suspended": []}
     events = [(t - started_at, event) for t, event in diary.events]
     in_time = [received for received in events if not received[1].get("backfill")]
     states = _changes(events, "state", "state", None)
+    suspended = _suspended(states, gold.seconds)
     back_s = None if back_at is None else first_sound_s(stretches, back_at)
     rungs = _changes(events, "profile", "rung", START.rung)
     return {
@@ -188,7 +188,8 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
         "rungs": rungs,
         "rung_changes_per_minute": round((len(rungs) - 1) / (gold.seconds / 60), 2),
         "states": states,
-        "suspended_s": [round(length, 1) for length in _away(states, gold.seconds)],
+        "suspended": suspended,
+        "suspended_s": [round(until - since, 1) for since, until in suspended],
         "back_at_s": None if back_at is None else round(back_at - started_at, 1),
         "back_to_sound_s": None if back_s is None else round(back_s, 2),
         "still_missing_ranges": _last_missing(event for _, event in events),
@@ -204,15 +205,16 @@ def _changes(events: Iterable[Received], kind: str, name: str, first: str | None
     return found
 
 
-def _away(states: list[tuple[float, str]], end: float) -> list[float]:
-    """How long it took each time from `suspended` to `live`, up to the visit's end."""
-    found, since = [], None
+def _suspended(states: list[tuple[float, str]], end: float) -> list[tuple[float, float]]:
+    """Each time from `suspended` to `live`, up to the visit's end."""
+    found: list[tuple[float, float]] = []
+    since: float | None = None
     for t, state in [*states, (end, "live")]:
         if state == "suspended" and since is None:
             since = t
         elif state in ("live", "ended") and since is not None:
             if since < end:
-                found.append(min(t, end) - since)
+                found.append((since, min(t, end)))
             since = None
     return found
 

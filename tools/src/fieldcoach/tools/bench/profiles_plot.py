@@ -1,6 +1,5 @@
 """The pictures of `bench network --profiles`: the rung over time, and the speech by flag."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,9 @@ def _rung_panel(drawing: Drawing, top: float, name: str, report: dict[str, Any],
     for place, rung in enumerate(RUNGS):
         drawing.line(LEFT, top + place * height, WIDTH - 20, top + place * height)
         drawing.text(LEFT - 6, top + place * height + 4, rung, "end")
-    states = [*report["states"], (seconds, "")]
-    for (at, state), (end, _) in pairwise(states):
-        if state == "suspended" and at < seconds:
-            left = _x(at, seconds)
-            drawing.bar(left, top + PANEL + 2, _x(min(end, seconds), seconds) - left, 4, "amber")
+    for since, until in report["suspended"]:
+        left = _x(since, seconds)
+        drawing.bar(left, top + PANEL + 2, _x(until, seconds) - left, 4, "amber")
     points: list[tuple[float, float]] = []
     for at, rung in report["rungs"]:
         if at >= seconds:
