@@ -73,7 +73,7 @@ def wire_plot(figures: dict[str, Any]) -> str:
         whole, payload = (HEIGHT * one[part] / highest for part in ("wire_kbps", "payload_kbps"))
         drawing.bar(middle - BAR, TOP + HEIGHT - whole, 2 * BAR, whole - payload, "sky")
         drawing.bar(middle - BAR, TOP + HEIGHT - payload, 2 * BAR, payload, "blue")
-        drawing.text(middle, TOP + HEIGHT - whole - 6, f"{one['wire_kbps']:.1f}", "middle")
+        drawing.text(middle, TOP + HEIGHT - whole - 12, f"{one['wire_kbps']:.1f}", "middle")
         if name in figures["wire_kbps_phone"]:
             kbps = figures["wire_kbps_phone"][name]
             drawing.dot(middle, TOP + HEIGHT * (1 - kbps / highest), "amber")

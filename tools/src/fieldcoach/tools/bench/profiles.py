@@ -35,6 +35,7 @@ from .profiles_table import print_profiles
 from .score import Event, Received, score_visit
 from .speech_share import begun_late, first_sound_s, longest_hole_s, longest_missing_s, shares, shifted
 from .together import together
+from .words import WordErrors
 
 PROFILES = ("4g", "3g", "edge", "2g-good", "2g-bad", "warehouse-5", "warehouse-25", "warehouse-84")
 MINUTES = 3.0
@@ -173,6 +174,7 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
     in_time = [received for received in events if not received[1].get("backfill")]
     states = _changes(events, "state", "state", None)
     suspended = _suspended(states, gold.seconds)
+    live, filled = (score_visit(gold, heard, {}).words for heard in (in_time, events))
     back_s = None if back_at is None else first_sound_s(stretches, back_at)
     rungs = _changes(events, "profile", "rung", START.rung)
     return {
@@ -183,8 +185,10 @@ def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str
         "longest_hole_s": round(longest_hole_s(stretches), 2),
         "longest_missing_s": round(longest_missing_s(run.speech, stretches, late), 2),
         "delay_ms": summary_ms(delays_ms(stretches, started_at, 0.0, 0.0), 50, 95),
-        "wer_live": _rounded(score_visit(gold, in_time, {}).words.rate),
-        "wer": _rounded(score_visit(gold, events, {}).words.rate),
+        "wer_live": _rounded(live.rate),
+        "wer": _rounded(filled.rate),
+        "word_errors_live": _edits(live),
+        "word_errors": _edits(filled),
         "rungs": rungs,
         "rung_changes_per_minute": round((len(rungs) - 1) / (gold.seconds / 60), 2),
         "states": states,
@@ -217,6 +221,15 @@ def _suspended(states: list[tuple[float, str]], end: float) -> list[tuple[float,
                 found.append((since, min(t, end)))
             since = None
     return found
+
+
+def _edits(words: WordErrors) -> dict[str, int]:
+    return {
+        "words": words.words,
+        "substituted": words.substituted,
+        "deleted": words.deleted,
+        "inserted": words.inserted,
+    }
 
 
 def _last_missing(events: Iterable[Event]) -> int:
