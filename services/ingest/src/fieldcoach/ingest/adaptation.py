@@ -11,6 +11,7 @@ from typing import Final
 from fieldcoach.common.messages import Rung
 
 from .arrivals import ArrivalStatistics
+from .held_rung import HeldRung
 from .hold import Hold
 from .ladder import OFFLINE, Ladder
 from .profile import LADDER, SendProfile
@@ -87,9 +88,10 @@ class Commands:
 class Adaptation:
     """Told of packets and of time, gives commands. Times are seconds on a monotonic clock."""
 
-    def __init__(self, now: float, count: Callable[[str], None]) -> None:
+    def __init__(self, now: float, count: Callable[[str], None], held: Rung | None = None) -> None:
+        """`held` is a rung to stay on, for measurements."""
         self.arrivals = ArrivalStatistics()
-        self.ladder = Ladder(now)
+        self.ladder = Ladder(now) if held is None else HeldRung(now, held)
         self.commands = Commands(count)
         self.hold = Hold()
         self._looked_at = now

@@ -287,6 +287,7 @@ class IngestService:
                 time.monotonic(),
                 self._timing,
                 past,
+                self._settings.rung or None,
             )
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [

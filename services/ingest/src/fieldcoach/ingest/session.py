@@ -16,6 +16,7 @@ from fieldcoach.common.messages import (
     Gap,
     MediaProfile,
     Problem,
+    Rung,
     SessionEnding,
     SessionState,
 )
@@ -73,6 +74,7 @@ class Session:
         now: float,
         timing: SessionTiming | None = None,
         resumption: Resumption | None = None,
+        held_rung: Rung | None = None,
     ) -> None:
         timing = timing or SessionTiming()
         self.id = session
@@ -80,7 +82,7 @@ class Session:
         self.life = SessionLife(now, timing.life)
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()
-        self.adaptation = Adaptation(now, telemetry.commands.add)
+        self.adaptation = Adaptation(now, telemetry.commands.add, held_rung)
         self.missing = MissingRanges(telemetry.backfill.add)
         self.outbox: deque[EventMessage] = deque()
         self.claims: deque[Claim] = deque()
