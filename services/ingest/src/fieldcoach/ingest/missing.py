@@ -19,7 +19,7 @@ MEMORY_S: Final = 300.0
 """What a phone keeps (0.5 MB at 12 kbit/s); older ranges are taken back."""
 SETTLE_S: Final = 1.0
 """After a hole the next one may follow at once, and belong to it."""
-SETTLE_HELD_S: Final = 4.0
+SETTLE_HELD_S: Final = 2.5
 """While the phone holds its sound back a packet comes every 2 s: what lies between them is one hole."""
 JOIN: Final = SAMPLE_RATE // 2
 """Holes closer than half a second are one: there is hardly a word between them."""

@@ -60,7 +60,8 @@ class Backfill:
                 self._ranges = {int(one["range"]): one for one in event.get("ranges", ())}
             case "gap" if event.get("reason") != "paused":
                 is_held = event.get("reason") == HELD
-                self._settled_at = self._clock() + (SETTLE_PAUSED_S if is_held else SETTLE_S)
+                settled_at = self._clock() + (SETTLE_PAUSED_S if is_held else SETTLE_S)
+                self._settled_at = max(self._settled_at, settled_at)
             case "profile":
                 self.rung = str(event.get("rung", self.rung))
             case _:
