@@ -37,6 +37,9 @@ export interface MediaOptions {
 
 export class MediaLink {
   private publisher: Publisher | null = null;
+  private hasSent = false;
+  /** Goes on encoding while the next one comes up, so that the sound's memory has no hole. */
+  private former: Publisher | null = null;
   private track: MediaStreamTrack | null = null;
   private state: MediaLinkState = "off";
   private everConnected = false;
@@ -122,11 +125,25 @@ export class MediaLink {
   }
 
   private discard(): void {
+    this.setAside();
+    this.dropFormer();
+  }
+
+  private setAside(): void {
     this.recovery.stop();
     this.cancelPulse?.();
     this.cancelPulse = null;
-    this.publisher?.close();
+    if (this.hasSent) {
+      this.dropFormer();
+      this.former = this.publisher;
+    } else this.publisher?.close();
     this.publisher = null;
+    this.hasSent = false;
+  }
+
+  private dropFormer(): void {
+    this.former?.close();
+    this.former = null;
   }
 
   private schedule(afterMs = this.backoff.next()): void {
@@ -140,7 +157,7 @@ export class MediaLink {
 
   private async connect(): Promise<void> {
     if (!this.track) return;
-    this.discard();
+    this.setAside();
     const publisher = this.options.createPublisher({
       track: this.track,
       profile: this.profile,
@@ -164,8 +181,9 @@ export class MediaLink {
   }
 
   private onFailure(error: unknown): void {
-    this.discard();
+    this.setAside();
     if (error instanceof RequestError && !error.retryable) {
+      this.dropFormer();
       this.cancel();
       this.setState("lost");
       this.options.onRefused(error);
@@ -180,7 +198,8 @@ export class MediaLink {
     if (state === "connected") {
       this.cancel();
       this.backoff.reset();
-      this.everConnected = true;
+      this.everConnected = this.hasSent = true;
+      this.dropFormer();
       if (this.recovery.isActive) this.recovery.alive();
       else this.setState("connected");
       if (!this.cancelPulse && this.publisher) this.watch(this.publisher, new SilenceWatch());
