@@ -191,8 +191,11 @@ export class LiveVisit {
 
   /** Send what the network has lost, within bounds. The silence of the source keeps up the stream meanwhile. */
   private async fill(): Promise<void> {
+    const { rung } = this.store.get().visit ?? {};
     this.memory.keep(false);
-    if (!this.backfill.isOpen) return;
+    // The last packet of what was held says where it ends; what follows is silence and costs next to nothing.
+    this.memory.hold(false);
+    if (!this.backfill.isOpen && rung !== OFFLINE) return;
     this.source?.pause();
     this.store.dispatch({ type: "filling", on: true });
     await this.backfill.finish();
@@ -289,7 +292,9 @@ export class LiveVisit {
     this.memory.hold(event.rung === OFFLINE);
     this.backfill.follow(event.rung);
     const followed = await this.media.follow(event);
-    if (followed) this.stream.send({ type: "applied", command: event.command, rung: event.rung });
+    // Who keeps nothing goes on sending, and does not say that it pauses.
+    const pauses = event.rung !== OFFLINE || this.memory.isWatching;
+    if (followed && pauses) this.stream.send({ type: "applied", command: event.command, rung: event.rung });
   }
 
   private statsCame({ fraction_lost: lost, ...stats }: SoundStats): void {

@@ -140,13 +140,15 @@ async def test_a_browser_that_cannot_says_so_and_goes_on(
     gateway: FakeGateway,
 ) -> None:
     await begin(plain_page, gateway)
-    await expect(plain_page.get_by_test_id("forgets")).to_contain_text("can’t send it later")
+    await expect(plain_page.get_by_test_id("forgets")).to_contain_text("can’t send lost sound later")
     await shoot(plain_page, "visit-forgets")
     await sends_every(gateway, 40)
     await gateway.say(profile(1, "L5", 6_000, 120))
-    await sends_every(gateway, 120)  # as on the rung above: what is not kept had better be sent
+    await sends_every(gateway, 120)  # who keeps nothing goes on sending, and does not say that it pauses
     await gateway.say(profile(2, "L1", 16_000, 40), missing(4, 1, 0, S))
     assert await records_of(gateway, 4) == [Record(4, S, b"")]
+    await gateway.until("follow", lambda: applied(gateway))
+    assert applied(gateway) == [(2, "L1")]
 
 
 async def test_the_end_waits_for_what_is_missing(page: Page, gateway: FakeGateway) -> None:

@@ -105,7 +105,7 @@ export class Backfill {
 
   /** Whether the server still waits for something, or may soon ask for it. */
   get isOpen(): boolean {
-    if (this.isAway) return true;
+    if (this.hasBegun && !this.isStreaming) return true;
     if (this.gapAt !== null && this.options.clock.now() - this.gapAt < SETTLE_MS) return true;
     return [...this.ranges.keys()].some((range) => !this.refused.has(range));
   }
@@ -113,6 +113,8 @@ export class Backfill {
   /** Nothing more is said: send now whatever the rung, and wait until nothing is missing, within bounds. */
   async finish(): Promise<void> {
     this.isEnding = true;
+    // What is held back is asked for when the last of it is known.
+    if (this.isAway) this.gapAt = this.options.clock.now();
     this.run();
     let reachable = 0;
     for (let waited = 0; this.isOpen && !this.isStopped; waited += LOOK_MS) {

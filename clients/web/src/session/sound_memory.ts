@@ -40,6 +40,7 @@ export class SoundMemory {
   /** Resolves when the worker runs, or when it is not to be waited for any longer. */
   readonly ready: Promise<void>;
   private running = false;
+  private isGiven = false;
   private number = 0;
   private readonly asked = new Map<number, (pieces: Piece[]) => void>();
 
@@ -67,6 +68,11 @@ export class SoundMemory {
     });
   }
 
+  /** Whether the sound of this moment passes in here, and can be held. */
+  get isWatching(): boolean {
+    return this.running && this.isGiven;
+  }
+
   /** Whether lost sound of this browser can be sent later. */
   get isWorking(): boolean {
     return this.running;
@@ -76,9 +82,13 @@ export class SoundMemory {
    * See what this sender sends, from its first packet on: it is too late once an offer was made.
    *
    * A worker that does not run would keep every packet from going out, so a sender is not given to it.
+   *
+   * @param sender null: from now on the sound goes another way.
    */
-  watch(sender: RTCRtpSender): void {
-    if (!this.running || !this.worker) return;
+  watch(sender: RTCRtpSender | null): void {
+    this.isGiven = false;
+    if (!this.running || !this.worker || !sender) return;
+    this.isGiven = true;
     sender.transform = new RTCRtpScriptTransform(this.worker as Worker);
   }
 

@@ -178,7 +178,7 @@ export const text = {
     offline: "Offline",
   },
   dataUsed: "Data used by the sound",
-  forgets: "What this link loses stays lost: this browser can’t send it later.",
+  forgets: "This browser can’t send lost sound later.",
   banner: {
     lost: "Connection lost. Trying again; the visit goes on.",
     audioLost: "The sound does not arrive. Trying again.",

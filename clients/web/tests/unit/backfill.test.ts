@@ -223,10 +223,24 @@ describe("the end of a visit", () => {
   });
 
   it("does not wait for ever for a network either", async () => {
-    backfill.follow("L5");
-    backfill.linkIs(false, true);
+    backfill.linkIs(false, false);
     const over = await ends();
     await clock.pass(AWAY_WAIT_MS + 200);
+    expect(over.is).toBe(true);
+  });
+
+  it("waits for the list of what was held back", async () => {
+    backfill.follow("L5");
+    expect(backfill.isOpen).toBe(false);
+    const over = await ends();
+    await clock.pass(2_400);
+    expect(over.is).toBe(false);
+    backfill.heard(missing(1));
+    await clock.pass(3_000);
+    expect(uploads).toEqual(["1.1", "1.2"]);
+    expect(over.is).toBe(false);
+    backfill.heard(missing());
+    await clock.pass(100);
     expect(over.is).toBe(true);
   });
 

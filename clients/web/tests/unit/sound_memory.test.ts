@@ -46,7 +46,9 @@ it("watches a sender once its worker runs", async () => {
   await memory.ready;
   memory.watch(sender);
   expect(sender.transform).not.toBeNull();
-  expect(memory.isWorking).toBe(true);
+  expect([memory.isWorking, memory.isWatching]).toEqual([true, true]);
+  memory.watch(null);
+  expect([memory.isWorking, memory.isWatching]).toEqual([true, false]);
 });
 
 it("asks the worker for a range", async () => {
@@ -89,7 +91,7 @@ it.each([
 ])("without a worker (%s) nothing is watched, and every range is answered empty", async (_, make) => {
   const without = make();
   await without.ready;
-  expect(without.isWorking).toBe(false);
+  expect([without.isWorking, without.isWatching]).toEqual([false, false]);
   const sender = { transform: null } as unknown as RTCRtpSender;
   without.watch(sender);
   expect(sender.transform).toBeNull();
