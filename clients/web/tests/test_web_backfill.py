@@ -97,7 +97,8 @@ async def test_a_fresh_connection_answers_for_the_one_before(
     await gateway.say(missing(1, new.ssrc, new.timestamp - S, new.timestamp))
     records = await records_of(gateway, 1)
     assert (new.timestamp - records[0].timestamp) % (1 << 32) >= S
-    assert largest_step(records) <= 60 * 48, "the old connection was heard until the new one began"
+    # a packet, and what the coarse times of capture leave unsure
+    assert largest_step(records) <= 120 * 48, "the old connection was heard until the new one began"
 
 
 async def test_nothing_of_a_pause_is_kept(page: Page, gateway: FakeGateway) -> None:

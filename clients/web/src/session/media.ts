@@ -24,7 +24,10 @@ const CONNECT_MS = 10_000;
 export type Publisher = Pick<
   WhipPublisher,
   "publish" | "follow" | "restartIce" | "pulse" | "stats" | "close" | "release"
->;
+> & {
+  /** Its packets still reach the sound's memory when the network is gone. */
+  readonly goesOnEncoding?: boolean;
+};
 
 export interface MediaOptions {
   createPublisher: (wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">) => Publisher;
@@ -37,7 +40,6 @@ export interface MediaOptions {
 
 export class MediaLink {
   private publisher: Publisher | null = null;
-  private hasSent = false;
   /** Goes on encoding while the next one comes up, so that the sound's memory has no hole. */
   private former: Publisher | null = null;
   private track: MediaStreamTrack | null = null;
@@ -78,6 +80,7 @@ export class MediaLink {
     this.track = null;
     this.cancel();
     this.discard();
+    this.dropFormer();
     this.setState("off");
   }
 
@@ -113,6 +116,7 @@ export class MediaLink {
   }
 
   private setState(state: MediaLinkState): void {
+    if (state === "connected") this.dropFormer();
     if (state === this.state) return;
     this.state = state;
     this.options.onState(state);
@@ -125,20 +129,14 @@ export class MediaLink {
   }
 
   private discard(): void {
-    this.setAside();
-    this.dropFormer();
-  }
-
-  private setAside(): void {
     this.recovery.stop();
     this.cancelPulse?.();
     this.cancelPulse = null;
-    if (this.hasSent) {
+    if (this.publisher?.goesOnEncoding) {
       this.dropFormer();
       this.former = this.publisher;
     } else this.publisher?.close();
     this.publisher = null;
-    this.hasSent = false;
   }
 
   private dropFormer(): void {
@@ -157,7 +155,7 @@ export class MediaLink {
 
   private async connect(): Promise<void> {
     if (!this.track) return;
-    this.setAside();
+    this.discard();
     const publisher = this.options.createPublisher({
       track: this.track,
       profile: this.profile,
@@ -181,7 +179,7 @@ export class MediaLink {
   }
 
   private onFailure(error: unknown): void {
-    this.setAside();
+    this.discard();
     if (error instanceof RequestError && !error.retryable) {
       this.dropFormer();
       this.cancel();
@@ -198,8 +196,7 @@ export class MediaLink {
     if (state === "connected") {
       this.cancel();
       this.backoff.reset();
-      this.everConnected = this.hasSent = true;
-      this.dropFormer();
+      this.everConnected = true;
       if (this.recovery.isActive) this.recovery.alive();
       else this.setState("connected");
       if (!this.cancelPulse && this.publisher) this.watch(this.publisher, new SilenceWatch());

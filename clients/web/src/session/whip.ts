@@ -43,6 +43,8 @@ export class WhipPublisher {
   private resource: string | null = null;
   private readonly negotiation: Negotiation;
   private asking: AbortController | null = null;
+  /** A browser encodes from the first contact on, until the connection is closed. */
+  goesOnEncoding = false;
 
   constructor(private readonly options: WhipOptions) {
     this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
@@ -54,6 +56,9 @@ export class WhipPublisher {
     const opus = codecs.filter((codec) => codec.mimeType.toLowerCase() === "audio/opus");
     if (opus.length > 0) transceiver.setCodecPreferences(opus);
     this.connection.onconnectionstatechange = () => options.onConnection(this.connection.connectionState);
+    this.connection.addEventListener("connectionstatechange", () => {
+      this.goesOnEncoding ||= this.connection.connectionState === "connected";
+    });
   }
 
   /** @throws RequestError when the gateway refuses the offer or can't be reached. */

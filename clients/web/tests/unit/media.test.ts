@@ -12,9 +12,16 @@ class FakePublisher implements Publisher {
   rungs: string[] = [];
   follows = true;
 
+  goesOnEncoding = false;
+
+  become(state: RTCPeerConnectionState): void {
+    this.goesOnEncoding ||= state === "connected";
+    this.onConnection(state);
+  }
+
   constructor(
     readonly profile: Profile,
-    readonly become: (state: RTCPeerConnectionState) => void,
+    private readonly onConnection: (state: RTCPeerConnectionState) => void,
     private readonly fault: Error | null,
   ) {}
 
