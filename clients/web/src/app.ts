@@ -30,6 +30,8 @@ export class App {
   /** Take the token from the address, and go on with a visit that a reload has interrupted. */
   launch(): void {
     adoptTokenFromAddress();
+    // Loaded before it is needed, or the first words of a visit would wait for it.
+    this.memory = openSoundMemory();
     const saved = loadVisit();
     if (saved) this.run(saved, true);
   }
@@ -47,7 +49,6 @@ export class App {
         store.dispatch({ type: "token-needed", needed: true });
         return;
       }
-      // It loads while the user is asked for the microphone.
       if (listening) this.memory ??= openSoundMemory();
       // Before the session: a refused microphone must not leave a visit behind that nobody uses.
       if (listening) source = await this.openSource(file);
@@ -125,8 +126,8 @@ export class App {
       }),
     });
     if (saved.paused) this.store.dispatch({ type: "paused", paused: true });
-    const memory = this.memory ?? (listening ? openSoundMemory() : new SoundMemory(null));
-    this.memory = null;
+    const memory = listening ? (this.memory ?? openSoundMemory()) : new SoundMemory(null);
+    if (listening) this.memory = null;
     this.visit = new LiveVisit(this.store, saved, memory);
     this.visit.open();
   }
