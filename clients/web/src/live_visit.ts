@@ -4,7 +4,8 @@
  * What is decided here is decided by the parts; this file only says who is told what.
  */
 
-import { endSession, fetchSummary } from "./session/api";
+import { endSession, fetchSummary, uploadSound } from "./session/api";
+import { Backfill, OFFLINE } from "./session/backfill";
 import { Backoff } from "./session/backoff";
 import { systemClock } from "./session/clock";
 import { DataUsed } from "./session/data_used";
@@ -14,6 +15,7 @@ import { RequestError } from "./session/problem";
 import type { CueAction, ProfileEvent, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
 import { ServerClock } from "./session/server_clock";
+import type { SoundMemory } from "./session/sound_memory";
 import type { AudioSource } from "./session/source";
 import { type SoundStats, WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
@@ -33,6 +35,7 @@ const SUMMARY_EVENT_MS = 3_000;
 export class LiveVisit {
   private stream: EventStream;
   private readonly media: MediaLink;
+  private readonly backfill: Backfill;
   private source: AudioSource | null = null;
   private readonly clock = systemClock;
   private readonly serverClock = new ServerClock(performance.timeOrigin);
@@ -47,6 +50,7 @@ export class LiveVisit {
   constructor(
     private readonly store: Store,
     private readonly saved: SavedVisit,
+    private readonly memory: SoundMemory,
   ) {
     const { session } = saved;
     this.dataUsed = new DataUsed(saved.dataUsed);
@@ -59,17 +63,28 @@ export class LiveVisit {
             url: session.whip_url,
             iceServers: session.ice_servers,
             token: () => session.session_token,
+            onSender: (sender) => memory.watch(sender),
           }),
         clock: this.clock,
         random: Math.random,
         onState: (state) => {
           store.dispatch({ type: "audio", state });
+          this.linkChanged();
           // A file begins when it can be heard, so that its first words are not lost.
           if (state === "connected") this.startSource();
         },
         onRefused: (error) => store.dispatch({ type: "trouble", trouble: troubleOf(error) }),
       },
       session.profile,
+    );
+    this.backfill = new Backfill(
+      {
+        clock: this.clock,
+        random: Math.random,
+        cut: (range) => memory.cut(range),
+        upload: (piece) => uploadSound(session.session_id, session.session_token, piece),
+      },
+      session.profile.rung,
     );
   }
 
@@ -93,7 +108,12 @@ export class LiveVisit {
     const { kind, name } = source;
     this.store.dispatch({ type: "source", source: { kind, name }, state: "on" });
     if (this.saved.paused) source.pause();
-    this.media.start(source.track);
+    this.memory.keep(!this.saved.paused);
+    void this.memory.ready.then(() => {
+      if (source !== this.source) return;
+      this.store.dispatch({ type: "remembers", works: this.memory.isWorking });
+      this.media.start(source.track);
+    });
   }
 
   sourceEnded(): void {
@@ -113,6 +133,7 @@ export class LiveVisit {
   }
 
   setPaused(paused: boolean): void {
+    this.memory.keep(!paused);
     if (paused) this.source?.pause();
     else this.source?.resume();
     this.stream.send({ type: paused ? "pause" : "resume" });
@@ -150,6 +171,7 @@ export class LiveVisit {
   /** Stop listening at once, then close the visit and wait for its summary. */
   async end(): Promise<void> {
     this.store.dispatch({ type: "ending" });
+    await this.fill();
     this.source?.stop();
     this.source = null;
     const backoff = new Backoff(Math.random);
@@ -167,10 +189,23 @@ export class LiveVisit {
     this.expectSummary(SUMMARY_EVENT_MS);
   }
 
+  /** Send what the network has lost, within bounds. The silence of the source keeps up the stream meanwhile. */
+  private async fill(): Promise<void> {
+    const { rung } = this.store.get().visit ?? {};
+    this.memory.keep(false);
+    // The last packet of what was held says where it ends; what follows is silence and costs next to nothing.
+    this.memory.hold(false);
+    if (!this.backfill.isOpen && rung !== OFFLINE) return;
+    this.source?.pause();
+    this.store.dispatch({ type: "filling", on: true });
+    await this.backfill.finish();
+    this.store.dispatch({ type: "filling", on: false });
+  }
+
   /** Leave the visit: nothing of it runs or is kept after this. */
   dispose(): void {
     this.over = true;
-    this.silence();
+    this.close();
     this.stream.close();
     this.cancelCue?.();
     this.cancelStats?.();
@@ -191,7 +226,10 @@ export class LiveVisit {
       clock: this.clock,
       random: Math.random,
       onEvent: (event) => this.receive(event),
-      onLink: (state) => this.store.dispatch({ type: "link", state }),
+      onLink: (state) => {
+        this.store.dispatch({ type: "link", state });
+        this.linkChanged();
+      },
       onEnd: (why) => this.streamEnded(why),
       onRejected: () => this.store.dispatch({ type: "rejected" }),
       askWhy: () => this.askWhy(),
@@ -229,6 +267,7 @@ export class LiveVisit {
 
   private receive(event: ServerEvent): void {
     const { saved } = this;
+    this.backfill.heard(event);
     if (event.type === "pong") {
       this.serverClock.add(event.t, this.clock.now(), event.server_at);
       return;
@@ -250,8 +289,11 @@ export class LiveVisit {
   private async follow(event: ProfileEvent): Promise<void> {
     if (event.command < this.command) return;
     this.command = event.command;
+    this.memory.hold(event.rung === OFFLINE);
+    this.backfill.follow(event.rung);
     const followed = await this.media.follow(event);
-    if (!followed) return;
+    // Who keeps nothing goes on sending, and does not say that it pauses.
+    if (!followed || (event.rung === OFFLINE && !this.memory.isWatching)) return;
     const { fraction_lost: _, ...stats } = (await this.media.stats().catch(() => null)) ?? {};
     this.stream.send({ type: "applied", command: event.command, rung: event.rung, stats });
   }
@@ -300,10 +342,23 @@ export class LiveVisit {
     this.stream.send({ type: "ack", cue_id: cueId, action, at: this.serverClock.at(this.clock.now()) });
   }
 
+  /** Nothing of this visit is heard or sent, and what was is forgotten. */
   private silence(): void {
     this.source?.stop();
     this.source = null;
     this.media.stop();
+    this.memory.erase();
+  }
+
+  private close(): void {
+    this.silence();
+    this.backfill.stop();
+    this.memory.close();
+  }
+
+  private linkChanged(): void {
+    const { visit } = this.store.get();
+    this.backfill.linkIs(visit?.link === "open", visit?.audio === "connected");
   }
 
   private startSource(): void {
@@ -325,7 +380,7 @@ export class LiveVisit {
 
   private serverEnded(): void {
     if (this.over) return;
-    this.silence();
+    this.close();
     this.store.dispatch({ type: "ending" });
     this.expectSummary(SUMMARY_EVENT_MS);
   }

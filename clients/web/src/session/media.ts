@@ -24,7 +24,10 @@ const CONNECT_MS = 10_000;
 export type Publisher = Pick<
   WhipPublisher,
   "publish" | "follow" | "restartIce" | "pulse" | "stats" | "close" | "release"
->;
+> & {
+  /** Its packets still reach the sound's memory when the network is gone. */
+  readonly goesOnEncoding?: boolean;
+};
 
 export interface MediaOptions {
   createPublisher: (wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">) => Publisher;
@@ -37,6 +40,8 @@ export interface MediaOptions {
 
 export class MediaLink {
   private publisher: Publisher | null = null;
+  /** Goes on encoding while the next one comes up, so that the sound's memory has no hole. */
+  private former: Publisher | null = null;
   private track: MediaStreamTrack | null = null;
   private state: MediaLinkState = "off";
   private everConnected = false;
@@ -75,6 +80,7 @@ export class MediaLink {
     this.track = null;
     this.cancel();
     this.discard();
+    this.dropFormer();
     this.setState("off");
   }
 
@@ -110,6 +116,7 @@ export class MediaLink {
   }
 
   private setState(state: MediaLinkState): void {
+    if (state === "connected") this.dropFormer();
     if (state === this.state) return;
     this.state = state;
     this.options.onState(state);
@@ -125,8 +132,16 @@ export class MediaLink {
     this.recovery.stop();
     this.cancelPulse?.();
     this.cancelPulse = null;
-    this.publisher?.close();
+    if (this.publisher?.goesOnEncoding) {
+      this.dropFormer();
+      this.former = this.publisher;
+    } else this.publisher?.close();
     this.publisher = null;
+  }
+
+  private dropFormer(): void {
+    this.former?.close();
+    this.former = null;
   }
 
   private schedule(afterMs = this.backoff.next()): void {
@@ -166,6 +181,7 @@ export class MediaLink {
   private onFailure(error: unknown): void {
     this.discard();
     if (error instanceof RequestError && !error.retryable) {
+      this.dropFormer();
       this.cancel();
       this.setState("lost");
       this.options.onRefused(error);

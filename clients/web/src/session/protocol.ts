@@ -84,6 +84,8 @@ export interface FinalEvent extends Numbered {
   language: string;
   speaker: "rep" | "other" | "unknown";
   low_confidence: boolean;
+  /** Words of sound that was lost, and sent later. */
+  backfill: boolean;
 }
 
 export interface CueEvent extends Numbered {
@@ -123,6 +125,20 @@ export interface GapEvent extends Numbered {
   start: number;
   duration: number;
   reason: string;
+}
+
+/** A hole whose sound may still be sent; timestamps are those of the stream `ssrc`, modulo 2^32. */
+export interface MissingRange {
+  range: number;
+  ssrc: number;
+  first_timestamp: number;
+  last_timestamp: number;
+}
+
+export interface MissingEvent extends Numbered {
+  type: "missing";
+  /** All of them: the list replaces the one before. */
+  ranges: MissingRange[];
 }
 
 export interface OrderLine {
@@ -177,6 +193,7 @@ export type ServerEvent =
   | ChecklistEvent
   | MetricsEvent
   | GapEvent
+  | MissingEvent
   | SummaryEvent
   | PongEvent
   | TokenEvent
@@ -341,6 +358,7 @@ const READERS = new Map<string, (fields: Fields) => ServerEvent>(
       language: f.text("language"),
       speaker: f.oneOf("speaker", SPEAKERS),
       low_confidence: f.flag("low_confidence"),
+      backfill: f.flag("backfill"),
     }),
     cue: (f) => ({
       type: "cue",
@@ -370,6 +388,7 @@ const READERS = new Map<string, (fields: Fields) => ServerEvent>(
       duration: f.number("duration"),
       reason: f.textOrEmpty("reason"),
     }),
+    missing: (f) => ({ type: "missing", id: f.text("id"), ranges: f.list("ranges", readRange) }),
     summary: (f) => ({ type: "summary", id: f.text("id"), ...readSummary(f) }),
     pong: (f) => ({ type: "pong", t: f.number("t"), server_at: f.number("server_at") }),
     token: (f) => ({
@@ -389,6 +408,16 @@ function readProfile(f: Fields): Profile {
     fec: f.flag("fec"),
     dtx: f.flag("dtx"),
     nack: f.flag("nack"),
+  };
+}
+
+function readRange(item: unknown, path: string): MissingRange {
+  const f = new Fields(item, "missing", `${path}.`);
+  return {
+    range: f.number("range"),
+    ssrc: f.number("ssrc"),
+    first_timestamp: f.number("first_timestamp"),
+    last_timestamp: f.number("last_timestamp"),
   };
 }
 

@@ -27,6 +27,8 @@ export interface WhipOptions {
   track: MediaStreamTrack;
   profile: Profile;
   onConnection: (state: RTCPeerConnectionState) => void;
+  /** Sees the sender before anything is negotiated. */
+  onSender?: (sender: RTCRtpSender) => void;
 }
 
 /** What the browser knows of the sound that it sends. */
@@ -40,16 +42,23 @@ export class WhipPublisher {
   private readonly sender: RTCRtpSender;
   private resource: string | null = null;
   private readonly negotiation: Negotiation;
+  private asking: AbortController | null = null;
+  /** A browser encodes from the first contact on, until the connection is closed. */
+  goesOnEncoding = false;
 
   constructor(private readonly options: WhipOptions) {
     this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
     const transceiver = this.connection.addTransceiver(options.track, { direction: "sendonly" });
     this.sender = transceiver.sender;
+    options.onSender?.(this.sender);
     this.negotiation = new Negotiation(this.connection, options.profile);
     const codecs = RTCRtpReceiver.getCapabilities("audio")?.codecs ?? [];
     const opus = codecs.filter((codec) => codec.mimeType.toLowerCase() === "audio/opus");
     if (opus.length > 0) transceiver.setCodecPreferences(opus);
     this.connection.onconnectionstatechange = () => options.onConnection(this.connection.connectionState);
+    this.connection.addEventListener("connectionstatechange", () => {
+      this.goesOnEncoding ||= this.connection.connectionState === "connected";
+    });
   }
 
   /** @throws RequestError when the gateway refuses the offer or can't be reached. */
@@ -76,15 +85,17 @@ export class WhipPublisher {
    * ICE restart (RFC 9725, 4.3.3): new credentials over the same DTLS, so that the stream goes on.
    *
    * While there is no answer the offer stands, and the next call sends the same one again: a server that has
-   * taken it already gives the same answer.
+   * taken it already gives the same answer. A request that hangs on the network that has gone gives way.
    */
   restartIce(): Promise<RestartOutcome> {
+    this.asking?.abort();
     return this.negotiation.serially(() => this.restart());
   }
 
   private async restart(): Promise<RestartOutcome> {
     const { connection, negotiation, resource } = this;
     if (resource === null || !negotiation.answer) return "refused";
+    this.asking = new AbortController();
     try {
       if (connection.signalingState === "stable") {
         connection.restartIce();
@@ -97,6 +108,7 @@ export class WhipPublisher {
         ifMatch: "*",
         body: iceFragment(connection.localDescription?.sdp ?? ""),
         timeoutMs: RESTART_TIMEOUT_MS,
+        signal: this.asking.signal,
       });
       const answer = withIceOf(await response.text(), negotiation.answer);
       if (connection.signalingState !== "have-local-offer") return "answered";

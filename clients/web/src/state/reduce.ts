@@ -59,6 +59,10 @@ function reduceVisit(visit: Visit, action: Action): Visit {
           ? [...visit.ticked.filter((id) => id !== action.stage), action.stage]
           : visit.ticked.filter((id) => id !== action.stage),
       };
+    case "remembers":
+      return { ...visit, remembers: action.works };
+    case "filling":
+      return { ...visit, filling: action.on };
     case "ending":
       return { ...visit, ending: true, cue: null, partial: null };
     case "halted":

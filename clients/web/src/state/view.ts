@@ -73,6 +73,10 @@ export interface Visit {
   halted: EndOfStream | null;
   finals: FinalEvent[];
   gaps: GapEvent[];
+  /** Whether this browser can send lost sound later; null before it is known. */
+  remembers: boolean | null;
+  /** The end waits for lost sound to be sent. */
+  filling: boolean;
   partial: PartialEvent | null;
   cue: ShownCue | null;
   stages: Stage[];
@@ -106,6 +110,8 @@ export type Action =
   | { type: "paused"; paused: boolean }
   | { type: "cue-closed"; cueId: string }
   | { type: "ticked"; stage: string; done: boolean }
+  | { type: "remembers"; works: boolean }
+  | { type: "filling"; on: boolean }
   | { type: "ending" }
   | { type: "halted"; why: EndOfStream | null }
   | { type: "summary"; summary: Summary }
@@ -141,6 +147,8 @@ export function openedVisit(
     halted: null,
     finals: [],
     gaps: [],
+    remembers: null,
+    filling: false,
     partial: null,
     cue: null,
     stages: [],

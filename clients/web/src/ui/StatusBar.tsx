@@ -25,6 +25,11 @@ export function StatusBar({ visit, level }: { visit: Visit; level: () => number 
         {hears && <Level level={level} />}
         <Network visit={visit} />
       </div>
+      {visit.remembers === false && (
+        <p class="forgets" data-testid="forgets">
+          {text.forgets}
+        </p>
+      )}
     </header>
   );
 }

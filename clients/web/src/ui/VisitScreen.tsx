@@ -117,8 +117,8 @@ function Controls(props: { app: App; visit: Visit; running: boolean; failed: boo
     );
   if (!running)
     return (
-      <p class="making" role="status">
-        {text.visit.makingSummary}
+      <p class="making" role="status" data-testid="closing">
+        {visit.filling ? text.visit.filling : text.visit.makingSummary}
       </p>
     );
   const hears = visit.listening && !["off", "lost", "finished"].includes(visit.sourceState);

@@ -140,6 +140,7 @@ export const text = {
     end: "End visit",
     ending: "Ending…",
     makingSummary: "Making the summary…",
+    filling: "Sending what the network lost…",
     cue: "Cue",
     done: "Done",
     dismiss: "Not now",
@@ -177,6 +178,7 @@ export const text = {
     offline: "Offline",
   },
   dataUsed: "Data used by the sound",
+  forgets: "This browser can’t send lost sound later.",
   banner: {
     lost: "Connection lost. Trying again; the visit goes on.",
     audioLost: "The sound does not arrive. Trying again.",

@@ -95,11 +95,19 @@ export type TranscriptLine =
   | { kind: "final"; final: Visit["finals"][number] }
   | { kind: "gap"; gap: Visit["gaps"][number] };
 
+/** A hole whose words came later is none any more: words in it that were sent again, at its beginning or later. */
+function isFilled(gap: Visit["gaps"][number], finals: Visit["finals"]): boolean {
+  const end = gap.start + gap.duration;
+  return finals.some((final) => final.backfill && final.start < end && final.end > gap.start);
+}
+
 /** Finals and the holes between them, in the order they were spoken. */
 export function transcriptLines(finals: Visit["finals"], gaps: Visit["gaps"]): TranscriptLine[] {
   const lines: TranscriptLine[] = [
     ...finals.map((final) => ({ kind: "final" as const, final })),
-    ...gaps.filter((gap) => gap.duration >= GAP_SHOWN_S).map((gap) => ({ kind: "gap" as const, gap })),
+    ...gaps
+      .filter((gap) => gap.duration >= GAP_SHOWN_S && !isFilled(gap, finals))
+      .map((gap) => ({ kind: "gap" as const, gap })),
   ];
   const start = (line: TranscriptLine) => (line.kind === "final" ? line.final.start : line.gap.start);
   return lines.sort((a, b) => start(a) - start(b));

@@ -168,6 +168,13 @@ describe("the state of things", () => {
   });
 });
 
+it("knows whether lost sound can be sent later, and when the end waits for it", () => {
+  expect(visitAfter().remembers).toBeNull();
+  expect(visitAfter({ type: "remembers", works: false }).remembers).toBe(false);
+  expect(visitAfter({ type: "filling", on: true }).filling).toBe(true);
+  expect(visitAfter({ type: "filling", on: true }, { type: "filling", on: false }).filling).toBe(false);
+});
+
 describe("the summary", () => {
   it("comes as an event or by request", () => {
     const byEvent = reduce(reduce(opened, server(CUE)), server(SUMMARY));

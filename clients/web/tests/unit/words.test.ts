@@ -107,6 +107,15 @@ it("puts the holes where they were, and leaves out those that nobody hears", () 
   expect(transcriptLines(finals, gaps).map((line) => line.kind)).toEqual(["gap", "final"]);
 });
 
+it("does not call sound lost whose words came later", () => {
+  const late = { ...FINAL, type: "final" as const, speaker: "rep" as const, start: 5.2, end: 5.8 };
+  const gaps = [{ ...GAP, type: "gap" as const }];
+  const kinds = (final: typeof late) => transcriptLines([final], gaps).map((line) => line.kind);
+  expect(kinds({ ...late, backfill: true })).toEqual(["final"]);
+  expect(kinds(late)).toEqual(["gap", "final"]);
+  expect(kinds({ ...late, backfill: true, start: 1, end: 2 })).toEqual(["final", "gap"]);
+});
+
 it("measures loudness in decibels", () => {
   expect(levelOf(new Float32Array(4))).toBe(0);
   expect(levelOf(new Float32Array([1, -1, 1, -1]))).toBe(1);
