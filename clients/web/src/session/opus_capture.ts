@@ -25,7 +25,7 @@ export async function captureOpus(
     void context.close();
     throw error;
   }
-  const cutter = new FrameCutter(profile.ptime_ms);
+  const cutter = new FrameCutter(profile.ptime_ms, Math.round(performance.now() * (SAMPLE_RATE / 1000)));
   const gate = new SilenceGate();
   let isDtx = profile.dtx;
   const input = context.createMediaStreamSource(new MediaStream([track]));

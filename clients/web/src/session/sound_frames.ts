@@ -15,10 +15,16 @@ export interface SoundFrame {
 /** Collects blocks of any size into frames of one length, which may change between two frames. */
 export class FrameCutter {
   private pending = new Float32Array(0);
-  private position = 0;
 
-  /** @param ptimeMs the packet time. */
-  constructor(private ptimeMs: number) {}
+  /**
+   * @param ptimeMs the packet time.
+   * @param position samples before the first one, on a clock that all sockets of a visit share: the server calls
+   *   each of them stream 0, so what is asked for by the clock of one can be found in what another has sent.
+   */
+  constructor(
+    private ptimeMs: number,
+    private position = 0,
+  ) {}
 
   set packetTime(ms: number) {
     this.ptimeMs = ms;

@@ -13,6 +13,12 @@ it("cuts blocks of any size into frames, and loses no sample", () => {
   expect(frames.flatMap((frame) => [...frame.samples])).toEqual([...given.slice(0, 960)]);
 });
 
+it("counts from a clock that wraps", () => {
+  const cutter = new FrameCutter(20, (2 ** 32 + 2) / 3 - 320);
+  const timestamps = [...cutter.add(samples(40))].map(({ timestamp }) => timestamp);
+  expect(timestamps).toEqual([2 ** 32 - 958, 2]);
+});
+
 it("takes another packet time with the next frame", () => {
   const cutter = new FrameCutter(20);
   expect(cutter.add(samples(30))).toHaveLength(1);
