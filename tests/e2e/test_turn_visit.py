@@ -61,7 +61,7 @@ def test_a_visit_of_a_browser_by_turn_over_tls(
         page = phone_page(browser, [])
         page.add_init_script(RELAY_ONLY)
         begin(page, relayed_system.url)
-        expect(page.get_by_test_id("path")).to_have_attribute("data-state", "relay", timeout=10_000)
+        expect(page.get_by_test_id("path")).to_have_attribute("data-state", "relay", timeout=15_000)
         expect(page.get_by_test_id("transcript")).to_contain_text(
             "let me check your stock first", timeout=30_000
         )

@@ -20,8 +20,8 @@ const AFTER_ANSWER_MS = 3_000;
 /** ICE and DTLS, or TCP, TLS and the upgrade, on the slowest link that works: 6 s. */
 const CONNECT_MS = 10_000;
 
-/** Then the user is told, whatever is still being tried. */
-export const TELL_MS = 9_500;
+/** Then the user is told, whatever is still being tried: within 10 s of the click that began the visit. */
+export const TELL_MS = 8_500;
 
 /** A phone that left the shop's network finds UDP open again; asking more often costs data on 2G. */
 export const RETURN_MS = 60_000;
