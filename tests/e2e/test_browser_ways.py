@@ -1,4 +1,4 @@
-"""A real Chromium where UDP is blocked: it finds another way, and says which. The 10 s are held in virtual time."""
+"""A real Chromium where UDP is blocked: it finds another way, and says which."""
 
 import re
 from collections.abc import Iterator
