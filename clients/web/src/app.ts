@@ -4,6 +4,7 @@ import { LiveVisit } from "./live_visit";
 import { createSession } from "./session/api";
 import { openAudioFile } from "./session/audio_file";
 import { openMicrophone } from "./session/microphone";
+import { canEncodeOpus } from "./session/opus_encoder";
 import { RequestError } from "./session/problem";
 import type { SessionDescription } from "./session/protocol";
 import { loadVisit, type SavedVisit } from "./session/saved_visit";
@@ -117,6 +118,8 @@ export class App {
       visit: openedVisit({
         recogniser: session.asr,
         consentText: session.consent_text,
+        hasRelay: session.ice_servers.length > 0,
+        hasSocket: canEncodeOpus(),
         listening,
         startedAt,
         restored,

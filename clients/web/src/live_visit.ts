@@ -5,19 +5,23 @@
  */
 
 import { endSession, fetchSummary, uploadSound } from "./session/api";
+import { AudioSocket, type BinarySocket } from "./session/audio_socket";
 import { Backfill, OFFLINE } from "./session/backfill";
 import { Backoff } from "./session/backoff";
 import { systemClock } from "./session/clock";
 import { DataUsed } from "./session/data_used";
 import { type EndOfStream, EventStream, type Socket } from "./session/events";
-import { MediaLink } from "./session/media";
+import { MediaLink, type Publisher } from "./session/media";
+import { captureOpus } from "./session/opus_capture";
+import { canEncodeOpus } from "./session/opus_encoder";
 import { RequestError } from "./session/problem";
 import type { CueAction, ProfileEvent, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
 import { ServerClock } from "./session/server_clock";
 import type { SoundMemory } from "./session/sound_memory";
 import type { AudioSource } from "./session/source";
-import { type SoundStats, WhipPublisher } from "./session/whip";
+import type { Way } from "./session/transport_choice";
+import { type SoundStats, type WhipOptions, WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
 import { troubleOf } from "./trouble";
 
@@ -57,19 +61,14 @@ export class LiveVisit {
     this.stream = this.createStream();
     this.media = new MediaLink(
       {
-        createPublisher: (wiring) =>
-          new WhipPublisher({
-            ...wiring,
-            url: session.whip_url,
-            iceServers: session.ice_servers,
-            token: () => session.session_token,
-            onSender: (sender) => memory.watch(sender),
-          }),
+        createPublisher: (wiring, way) => this.createPublisher(wiring, way),
+        ways: canEncodeOpus() ? ["whip", "websocket"] : ["whip"],
         clock: this.clock,
         random: Math.random,
         onState: (state) => {
           store.dispatch({ type: "audio", state });
           this.linkChanged();
+          if (state === "connected") this.lookAtSound();
           // A file begins when it can be heard, so that its first words are not lost.
           if (state === "connected") this.startSource();
         },
@@ -236,6 +235,32 @@ export class LiveVisit {
     });
   }
 
+  private createPublisher(
+    wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">,
+    way: Way,
+  ): Publisher {
+    const { session } = this.saved;
+    const token = () => session.session_token;
+    if (way === "whip")
+      return new WhipPublisher({
+        ...wiring,
+        url: session.whip_url,
+        iceServers: () => session.ice_servers,
+        token,
+        onSender: (sender) => this.memory.watch(sender),
+      });
+    this.memory.watch(null);
+    return new AudioSocket({
+      ...wiring,
+      url: new URL(session.audio_url, location.href).href.replace(/^http/, "ws"),
+      token,
+      clock: this.clock,
+      openSocket: (url, protocols): BinarySocket => new WebSocket(url, protocols) as BinarySocket,
+      capture: captureOpus,
+      onPacket: (packet) => this.memory.add(packet),
+    });
+  }
+
   private readonly wake = (): void => {
     if (document.visibilityState === "hidden") return;
     this.stream.wake();
@@ -274,6 +299,7 @@ export class LiveVisit {
     }
     if (event.type === "token") {
       saved.session.session_token = event.session_token;
+      if (event.ice_servers) saved.session.ice_servers = event.ice_servers;
       saveVisit(saved);
       return;
     }
@@ -282,6 +308,7 @@ export class LiveVisit {
     this.store.dispatch({ type: "server", event, now: this.clock.now() });
     if (event.type === "cue") this.cueArrived(event.cue_id, before?.event.cue_id);
     if (event.type === "state" && event.state === "ended") this.serverEnded();
+    if (event.type === "state" && event.state === "suspended") this.media.unheard();
     if (event.type === "summary") this.dispose();
   }
 
@@ -298,7 +325,7 @@ export class LiveVisit {
     this.stream.send({ type: "applied", command: event.command, rung: event.rung, stats });
   }
 
-  private statsCame({ fraction_lost: lost, ...stats }: SoundStats): void {
+  private statsCame({ fraction_lost: lost, path, ...stats }: SoundStats): void {
     const { saved } = this;
     this.stream.sendIfOpen({ type: "stats", ...stats });
     saved.dataUsed = this.dataUsed.add(stats);
@@ -308,6 +335,7 @@ export class LiveVisit {
       rttMs: stats.rtt_ms ?? null,
       lost: lost ?? null,
       dataUsed: saved.dataUsed,
+      path: path ?? null,
     });
   }
 
@@ -432,9 +460,13 @@ export class LiveVisit {
   private reportStats(): void {
     this.cancelStats = this.clock.after(STATS_INTERVAL_MS, () => {
       this.reportStats();
-      void this.media.stats().then((stats) => {
-        if (stats && Object.keys(stats).length > 0) this.statsCame(stats);
-      });
+      this.lookAtSound();
+    });
+  }
+
+  private lookAtSound(): void {
+    void this.media.stats().then((stats) => {
+      if (stats && Object.keys(stats).length > 0) this.statsCame(stats);
     });
   }
 

@@ -71,7 +71,7 @@ export class OpusRing {
    *
    * @param payload null: only the time is of interest, as in a pause. An empty one is silence (DTX) and is not kept:
    *   as a record it would say that there is no more.
-   * @param capturedAt monotonic milliseconds of its first sample.
+   * @param capturedAt milliseconds of its first sample, on one clock for all streams.
    */
   add(ssrc: number, timestamp: number, payload: Uint8Array | null, capturedAt: number): void {
     const captured = capturedAt * RTP_TICKS_PER_MS;
@@ -88,6 +88,12 @@ export class OpusRing {
       this.bytes += payload.length;
     }
     this.dropOld(stream.origin + at);
+  }
+
+  /** A stream that was left goes on, so it is the newest again. */
+  resume(ssrc: number): void {
+    const at = this.streams.findIndex((known) => known.ssrc === ssrc);
+    if (at >= 0) this.streams.push(...this.streams.splice(at, 1));
   }
 
   /** What has sound between two timestamps of one stream; nothing if that stream is not known here. */

@@ -26,6 +26,7 @@ export interface SessionDescription {
   /** Seconds until the session token expires. */
   expires_in: number;
   whip_url: string;
+  audio_url: string;
   events_url: string;
   end_url: string;
   summary_url: string;
@@ -176,6 +177,8 @@ export interface TokenEvent {
   type: "token";
   session_token: string;
   expires_in: number;
+  /** For the next peer connection; absent where there is no TURN server. */
+  ice_servers?: RTCIceServer[];
 }
 
 export interface ErrorEvent {
@@ -267,6 +270,10 @@ class Fields {
   textOrNull(name: string): string | null {
     const value = this.source[name];
     return value === undefined || value === null ? null : this.text(name);
+  }
+
+  has(name: string): boolean {
+    return this.source[name] !== undefined && this.source[name] !== null;
   }
 
   number(name: string): number {
@@ -395,6 +402,7 @@ const READERS = new Map<string, (fields: Fields) => ServerEvent>(
       type: "token",
       session_token: f.text("session_token"),
       expires_in: f.number("expires_in"),
+      ...(f.has("ice_servers") ? { ice_servers: f.list("ice_servers", readIceServer) } : {}),
     }),
     error: (f) => ({ type: "error", title: f.textOrEmpty("title"), detail: f.textOrEmpty("detail") }),
   } satisfies { [T in ServerEvent["type"]]: (fields: Fields) => Extract<ServerEvent, { type: T }> }),
@@ -419,6 +427,15 @@ function readRange(item: unknown, path: string): MissingRange {
     first_timestamp: f.number("first_timestamp"),
     last_timestamp: f.number("last_timestamp"),
   };
+}
+
+function readIceServer(item: unknown, path: string): RTCIceServer {
+  const f = new Fields(item, "ice_servers", `${path}.`);
+  const urls = f.texts("urls");
+  // A STUN server has neither.
+  return f.has("username")
+    ? { urls, username: f.text("username"), credential: f.text("credential") }
+    : { urls };
 }
 
 function readStage(item: unknown, path: string): Stage {
@@ -457,10 +474,11 @@ export function parseSession(json: unknown): SessionDescription {
     session_token: f.text("session_token"),
     expires_in: f.number("expires_in"),
     whip_url: f.text("whip_url"),
+    audio_url: f.text("audio_url"),
     events_url: f.text("events_url"),
     end_url: f.text("end_url"),
     summary_url: f.text("summary_url"),
-    ice_servers: f.list("ice_servers", (item) => item as RTCIceServer),
+    ice_servers: f.list("ice_servers", readIceServer),
     profile: readProfile(f.child("profile")),
     asr: { engine: asr.text("engine"), model: asr.text("model") },
     consent_text: f.textOrEmpty("consent_text"),

@@ -4,11 +4,20 @@
  */
 
 import { type Piece, piecesOf } from "./backfill_records";
+import { RTP_TICKS_PER_MS } from "./opus_ring";
 import type { MissingRange } from "./protocol";
 import type { FromMemory, ToMemory } from "./sound_memory_worker";
 
 /** A small file from the page's own server: three round trips of a slow link. Without it the visit goes on. */
 const LOADING_MS = 4_000;
+
+/** Its timestamp counts from the page's first moment, as that of all sockets of the page. */
+export interface SocketPacket {
+  timestamp: number;
+  payload: Uint8Array;
+  /** The first one of its socket. */
+  isFirst: boolean;
+}
 
 /** The part of Worker that is used. */
 export interface MemoryWorker {
@@ -90,6 +99,12 @@ export class SoundMemory {
     if (!this.running || !this.worker || !sender) return;
     this.isGiven = true;
     sender.transform = new RTCRtpScriptTransform(this.worker as Worker);
+  }
+
+  /** A packet that goes by an audio socket, whether or not it will leave. */
+  add({ timestamp, payload, isFirst }: SocketPacket): void {
+    const capturedAt = performance.timeOrigin + timestamp / RTP_TICKS_PER_MS;
+    this.worker?.postMessage({ do: "add", timestamp, payload, capturedAt, isFirst });
   }
 
   /** Whether what is sent is kept. */

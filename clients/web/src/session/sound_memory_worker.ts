@@ -8,7 +8,12 @@ import { OpusRing } from "./opus_ring";
 import type { MissingRange } from "./protocol";
 import { Valve } from "./valve";
 
+/** All audio sockets of a page are one stream, which the server calls 0. */
+const SOCKET_SSRC = 0;
+
 export type ToMemory =
+  /** A packet of an audio socket; `capturedAt` is wall-clock milliseconds of its first sample. */
+  | { do: "add"; timestamp: number; payload: Uint8Array; capturedAt: number; isFirst: boolean }
   | { do: "keep"; on: boolean }
   | { do: "hold"; on: boolean }
   | { do: "cut"; id: number; range: MissingRange }
@@ -38,6 +43,12 @@ let isKeeping = true;
 
 scope.onmessage = ({ data: message }) => {
   switch (message.do) {
+    case "add": {
+      const { timestamp, payload, capturedAt, isFirst } = message;
+      if (isFirst) ring.resume(SOCKET_SSRC);
+      ring.add(SOCKET_SSRC, timestamp, isKeeping ? payload : null, capturedAt);
+      break;
+    }
     case "keep":
       isKeeping = message.on;
       break;
@@ -63,7 +74,7 @@ function look(frame: EncodedFrame): void {
   if (ssrc === undefined || rtpTimestamp === undefined) return;
   // A copy: what is passed on is taken away from here.
   const payload = isKeeping ? new Uint8Array(frame.data.slice(0)) : null;
-  ring.add(ssrc, rtpTimestamp, payload, captureTime ?? performance.now());
+  ring.add(ssrc, rtpTimestamp, payload, performance.timeOrigin + (captureTime ?? performance.now()));
 }
 
 scope.onrtctransform = ({ transformer: { readable, writable } }) => {

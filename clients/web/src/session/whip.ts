@@ -10,6 +10,7 @@ import { RequestError } from "./problem";
 import type { LinkStats, Profile } from "./protocol";
 import type { Pulse, RestartOutcome } from "./recovery";
 import { declareMonoSpeech, iceFragment, withIceOf } from "./sdp";
+import type { Path } from "./transport_choice";
 
 /** Host candidates are there in milliseconds; a relay that has not answered by then would hold up the visit. */
 const GATHERING_MS = 2_000;
@@ -23,7 +24,8 @@ const OPUS_MIN_BITRATE = 6_000;
 export interface WhipOptions {
   url: string;
   token: () => string;
-  iceServers: RTCIceServer[];
+  /** Of this moment: credentials of a TURN server live for five minutes. */
+  iceServers: () => RTCIceServer[];
   track: MediaStreamTrack;
   profile: Profile;
   onConnection: (state: RTCPeerConnectionState) => void;
@@ -35,6 +37,7 @@ export interface WhipOptions {
 export interface SoundStats extends LinkStats {
   /** Of the last second, as the far side reports it. */
   fraction_lost?: number;
+  path?: Path;
 }
 
 export class WhipPublisher {
@@ -47,7 +50,7 @@ export class WhipPublisher {
   goesOnEncoding = false;
 
   constructor(private readonly options: WhipOptions) {
-    this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
+    this.connection = new RTCPeerConnection({ iceServers: options.iceServers() });
     const transceiver = this.connection.addTransceiver(options.track, { direction: "sendonly" });
     this.sender = transceiver.sender;
     options.onSender?.(this.sender);
@@ -59,6 +62,11 @@ export class WhipPublisher {
     this.connection.addEventListener("connectionstatechange", () => {
       this.goesOnEncoding ||= this.connection.connectionState === "connected";
     });
+  }
+
+  /** ICE has found a way: what is missing then is DTLS. */
+  get isReachable(): boolean {
+    return ["connected", "completed"].includes(this.connection.iceConnectionState);
   }
 
   /** @throws RequestError when the gateway refuses the offer or can't be reached. */
@@ -98,6 +106,10 @@ export class WhipPublisher {
     this.asking = new AbortController();
     try {
       if (connection.signalingState === "stable") {
+        connection.setConfiguration({
+          ...connection.getConfiguration(),
+          iceServers: this.options.iceServers(),
+        });
         connection.restartIce();
         await negotiation.offer();
       }
@@ -170,6 +182,8 @@ export class WhipPublisher {
       if (entry.type === "remote-inbound-rtp" && typeof entry.fractionLost === "number")
         found.fraction_lost = entry.fractionLost;
     }
+    const path = pathOf(await this.connection.getStats());
+    if (path !== null) found.path = path;
     return found;
   }
 
@@ -187,6 +201,19 @@ export class WhipPublisher {
     // Nobody waits for the answer: a gateway that does not hear it frees the media after 60 s of silence.
     await request(resource, { method: "DELETE", token: this.options.token() }).catch(() => undefined);
   }
+}
+
+/** By the candidate pair that ICE has chosen. */
+function pathOf(report: RTCStatsReport): Path | null {
+  const entries = new Map<string, Record<string, unknown>>();
+  report.forEach((entry: Record<string, unknown>, id: string) => {
+    entries.set(id, entry);
+  });
+  const transport = [...entries.values()].find((entry) => entry.type === "transport");
+  const pair = entries.get(String(transport?.selectedCandidatePairId));
+  const local = entries.get(String(pair?.localCandidateId));
+  if (!local) return null;
+  return local.candidateType === "relay" ? "relay" : "direct";
 }
 
 function gathered(connection: RTCPeerConnection): Promise<void> {

@@ -42,7 +42,13 @@ function reduceVisit(visit: Visit, action: Action): Visit {
     case "audio":
       return { ...visit, audio: action.state };
     case "sound":
-      return { ...visit, rttMs: action.rttMs, lost: action.lost, dataUsed: action.dataUsed };
+      return {
+        ...visit,
+        rttMs: action.rttMs,
+        lost: action.lost,
+        dataUsed: action.dataUsed,
+        path: action.path,
+      };
     case "source":
       return { ...visit, source: action.source, sourceState: action.state };
     case "source-state":

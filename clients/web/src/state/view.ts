@@ -16,6 +16,7 @@ import type {
   Stage,
   Summary,
 } from "../session/protocol";
+import type { Path } from "../session/transport_choice";
 
 /** Something that stands in the way, and that the user has to know. */
 export type Trouble =
@@ -67,6 +68,11 @@ export interface Visit {
   lost: number | null;
   /** Bytes. */
   dataUsed: number;
+  /** How the sound goes. */
+  path: Path | null;
+  /** What else than the direct way can be tried: a relay of the server, and the WebSocket of this browser. */
+  hasRelay: boolean;
+  hasSocket: boolean;
   paused: boolean;
   ending: boolean;
   /** The stream of events is over, and not by the visit's end. */
@@ -106,7 +112,7 @@ export type Action =
   | { type: "audio"; state: MediaLinkState }
   | { type: "source"; source: Visit["source"]; state: SourceState }
   | { type: "source-state"; state: SourceState }
-  | { type: "sound"; rttMs: number | null; lost: number | null; dataUsed: number }
+  | { type: "sound"; rttMs: number | null; lost: number | null; dataUsed: number; path: Path | null }
   | { type: "paused"; paused: boolean }
   | { type: "cue-closed"; cueId: string }
   | { type: "ticked"; stage: string; done: boolean }
@@ -129,7 +135,16 @@ export const START: ViewState = {
 export function openedVisit(
   facts: Pick<
     Visit,
-    "recogniser" | "consentText" | "listening" | "startedAt" | "restored" | "source" | "ticked" | "dataUsed"
+    | "recogniser"
+    | "consentText"
+    | "hasRelay"
+    | "hasSocket"
+    | "listening"
+    | "startedAt"
+    | "restored"
+    | "source"
+    | "ticked"
+    | "dataUsed"
   >,
 ): Visit {
   return {
@@ -142,6 +157,7 @@ export function openedVisit(
     rung: "",
     rttMs: null,
     lost: null,
+    path: null,
     paused: false,
     ending: false,
     halted: null,

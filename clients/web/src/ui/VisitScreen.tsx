@@ -62,7 +62,7 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
 function bannerText(visit: Visit): string | null {
   if (visit.link === "lost") return text.banner.lost;
   if (!visit.listening) return null;
-  if (visit.audio === "blocked") return text.banner.blocked;
+  if (visit.audio === "blocked") return text.banner.blocked(visit);
   if (visit.audio === "lost") return text.banner.audioLost;
   if (visit.sourceState === "muted") return text.banner.muted;
   if (visit.degraded !== null) return text.banner.degraded;

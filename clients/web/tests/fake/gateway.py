@@ -267,6 +267,7 @@ class FakeGateway:
             "session_token": "session-token",
             "expires_in": 900,
             "whip_url": f"{PREFIX}/whip",
+            "audio_url": f"{PREFIX}/audio",
             "events_url": f"{PREFIX}/events",
             "end_url": f"{PREFIX}/end",
             "summary_url": f"{PREFIX}/summary",

@@ -8,6 +8,7 @@ import { VirtualClock } from "./virtual_clock";
 
 class FakePublisher implements Publisher {
   closed = false;
+  isReachable = false;
   released = false;
   rungs: string[] = [];
   follows = true;

@@ -42,6 +42,17 @@ describe("one stream", () => {
 });
 
 describe("a fresh connection", () => {
+  it("takes the place of the one before, until that one is gone back to", () => {
+    speak(0, 0, 0, 10);
+    speak(7, 500, 200, 10, 50);
+    speak(0, 400 * MS, 400, 5, 10);
+    expect(marks(ring.cut(0, 400 * MS, 500 * MS))).toEqual([55, 56, 57, 58, 59]);
+    ring.resume(0);
+    speak(0, 500 * MS, 500, 5, 20);
+    expect(marks(ring.cut(0, 500 * MS, 600 * MS)).slice(-5)).toEqual([20, 21, 22, 23, 24]);
+    ring.resume(8);
+  });
+
   it("answers by the new clock what the old connection said", () => {
     speak(1, 50_000, 1_000, 50);
     // Nothing was encoded for 300 ms; the new stream begins 1.3 s after the old one.

@@ -11,6 +11,8 @@ const opened: ViewState = reduce(START, {
   visit: openedVisit({
     recogniser: { engine: "whisper", model: "outlet-en" },
     consentText: "",
+    hasRelay: false,
+    hasSocket: true,
     listening: true,
     startedAt: 0,
     restored: false,
@@ -201,6 +203,6 @@ it("the store tells its listeners of changes only", () => {
 
 it("keeps what is known of the sound's link", () => {
   expect(
-    visitAfter(server(PROFILE), { type: "sound", rttMs: 300, lost: 0.1, dataUsed: 5_000 }),
-  ).toMatchObject({ rung: "L1", rttMs: 300, lost: 0.1, dataUsed: 5_000 });
+    visitAfter(server(PROFILE), { type: "sound", rttMs: 300, lost: 0.1, dataUsed: 5_000, path: "relay" }),
+  ).toMatchObject({ rung: "L1", rttMs: 300, lost: 0.1, dataUsed: 5_000, path: "relay" });
 });

@@ -113,6 +113,7 @@ export const SESSION = {
   session_token: "session-token",
   expires_in: 900,
   whip_url: "/v1/sessions/a/whip",
+  audio_url: "/v1/sessions/a/audio",
   events_url: "/v1/sessions/a/events",
   end_url: "/v1/sessions/a/end",
   summary_url: "/v1/sessions/a/summary",

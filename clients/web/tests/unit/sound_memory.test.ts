@@ -98,3 +98,16 @@ it.each([
   const [end] = await without.cut(RANGE);
   expect([...(end ?? [])]).toEqual([0, 0, 0, 7, 0, 3, 200, 192, 0, 0]);
 });
+
+it("is told what goes by a socket, on the wall's clock", () => {
+  memory.add({ timestamp: 48_000, payload: new Uint8Array([1]), isFirst: true });
+  expect(worker.told).toEqual([
+    {
+      do: "add",
+      timestamp: 48_000,
+      payload: new Uint8Array([1]),
+      capturedAt: performance.timeOrigin + 1_000,
+      isFirst: true,
+    },
+  ]);
+});

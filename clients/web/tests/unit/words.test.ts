@@ -18,6 +18,8 @@ const visit = (change: Partial<Visit>): Visit => ({
   ...openedVisit({
     recogniser: { engine: "whisper", model: "small" },
     consentText: "",
+    hasRelay: false,
+    hasSocket: true,
     listening: true,
     startedAt: 0,
     restored: false,
