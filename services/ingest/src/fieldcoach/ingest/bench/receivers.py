@@ -25,7 +25,7 @@ from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from av import AudioResampler
 
 from fieldcoach.common.audio import SAMPLE_RATE
-from fieldcoach.common.bus import Bus
+from fieldcoach.common.bus import Bus, Responder
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
@@ -104,7 +104,9 @@ class _Bus:
 
         return SimpleNamespace(unsubscribe=unsubscribe)
 
-    serve = subscribe
+    async def serve(self, _subject: str, responder: Responder) -> Any:
+        self.signalling = responder
+        return await self.subscribe()
 
     def on_reconnect(self, _callback: Callable[[], Awaitable[None]]) -> None:
         """It never goes away."""
@@ -138,7 +140,7 @@ class OurReceiver:
         for _ in range(sessions):
             session = new_id()
             # the offer's own connecting waits for a phone that never comes; media do not wait for it
-            reply = await self._service._on_signal(
+            reply = await self._bus.signalling(
                 SignalRequest(session=session, action="offer", sdp=_OFFER).encode()
             )
             assert not getattr(reply, "problem", None), reply
