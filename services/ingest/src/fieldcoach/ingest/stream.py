@@ -37,6 +37,11 @@ class AudioStream:
         """When `poll` has something to do."""
         return self._jitter.next_due
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether `nacks` may have something, now or soon."""
+        return self._jitter.is_asking
+
     def push(self, packet: AudioPacket) -> bool:
         """A packet arrived; says whether it came because it was asked for."""
         repaired = self._jitter.repaired
