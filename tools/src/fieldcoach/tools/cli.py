@@ -137,16 +137,18 @@ def token(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one: network, visit")],
+    name: Annotated[str, typer.Argument(help="Which one: ingest, network, visit")],
     quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
     visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
+    sessions: Annotated[str | None, typer.Option(help="Of ingest: how many at once, as 50,100,200")] = None,
 ) -> None:
     """Measure, and report by name."""
-    from .bench.run import BenchOptions, run_bench
+    from .bench.run import BenchOptions, parse_sessions, run_bench
 
     with reported():
-        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits)))
+        options = BenchOptions(project_root(), quick, as_json, visits, parse_sessions(sessions))
+        run(run_bench(name, options))
 
 
 def main() -> None:

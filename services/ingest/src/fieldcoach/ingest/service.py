@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import time
 from typing import Final
 
@@ -42,6 +43,9 @@ TICK_S: Final = 0.01
 """Half of the shortest packet: what a session does by the clock is late by 5 ms on average. A turn costs a
 session nothing but one comparison, unless it is due."""
 HEARTBEAT_S: Final = 0.5
+SESSION_FILES: Final = 2
+"""Sockets of a phone with one address, while a second connection comes up."""
+OTHER_FILES: Final = 64
 
 
 class IngestService:
@@ -81,6 +85,12 @@ class IngestService:
         addresses = MediaAddresses(hosts, settings.media_bind, parse_ports(settings.media_ports))
         signalling = Signalling(self._placement, addresses, self.telemetry)
         log.info("media addresses", extra={"hosts": hosts, "bind": settings.media_bind, "ingest": self.id})
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if files < SESSION_FILES * settings.max_sessions + OTHER_FILES:
+            log.warning(
+                "too few open files for MAX_SESSIONS: raise the hard limit (ulimit -Hn), or lower it",
+                extra={"limit": files, "max_sessions": settings.max_sessions, "each_takes": SESSION_FILES},
+            )
         subjects = self._bus.subjects
         self._own = [
             await self._bus.subscribe(subjects.asr_heartbeat(), self._on_worker),

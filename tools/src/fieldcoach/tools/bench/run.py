@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ..errors import BenchError
+from .ingest import bench_ingest
 from .network import bench_network
 from .visit import bench_visit
 
@@ -22,6 +24,8 @@ class BenchOptions:
     quick: bool = False
     as_json: bool = False
     visits: Path | None = None
+    sessions: tuple[int, ...] = ()
+    """Of `ingest` alone."""
 
 
 TABLE_WIDTH = 110
@@ -30,7 +34,7 @@ TABLE_WIDTH = 110
 Bench = Callable[[Path, bool, Path | None, Console], Awaitable[dict[str, Any]]]
 """Root of the checkout, quick, folder of visits, console for progress and tables → the figures by name."""
 
-BENCHMARKS: dict[str, Bench] = {"network": bench_network, "visit": bench_visit}
+BENCHMARKS: dict[str, Bench] = {"ingest": bench_ingest, "network": bench_network, "visit": bench_visit}
 
 
 async def run_bench(name: str, options: BenchOptions) -> None:
@@ -44,7 +48,25 @@ async def run_bench(name: str, options: BenchOptions) -> None:
     console = Console(stderr=options.as_json)
     if not console.is_terminal:
         console = Console(stderr=options.as_json, width=TABLE_WIDTH)
-    figures = await BENCHMARKS[name](options.root, options.quick, options.visits, console)
+    if options.sessions and name != "ingest":
+        raise BenchError(f"--sessions is of `bench ingest` alone, not of {name}")
+    work = partial(bench_ingest, sessions=options.sessions) if options.sessions else BENCHMARKS[name]
+    figures = await work(options.root, options.quick, options.visits, console)
     if options.as_json:
         sys.stdout.write(json.dumps(figures, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+
+
+def parse_sessions(text: str | None) -> tuple[int, ...]:
+    """`50,100`, rising.
+
+    Raises:
+        BenchError: something else.
+    """
+    try:
+        numbers = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        numbers = (0,)
+    if any(number < 1 for number in numbers) or list(numbers) != sorted(set(numbers)):
+        raise BenchError(f"--sessions {text!r} is no rising list of numbers: write --sessions 50,100")
+    return numbers
