@@ -30,6 +30,8 @@ class Outgoing:
         self._dirty: dict[str, Session] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        """Connections on their way out: one that is stopped halfway would leave its socket open."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; `stop` ends it."""
@@ -39,19 +41,20 @@ class Outgoing:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._closing.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("task failed", exc_info=task.exception())
 
     async def stop(self) -> None:
-        """End what was spawned."""
+        """End what was spawned, but what is being closed."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
-        """Wait for what was spawned."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Wait for what was spawned, and for what is being closed."""
+        await asyncio.gather(*self._tasks, *self._closing, return_exceptions=True)
 
     def forget(self, session: Session) -> None:
         """Nothing more is sent for it."""
@@ -92,7 +95,9 @@ class Outgoing:
         while session.outbox:
             await self._bus.publish_event(session.outbox.popleft())
         while session.retired:
-            self.spawn(session.retired.popleft().close())
+            task = asyncio.create_task(session.retired.popleft().close())
+            self._closing.add(task)
+            task.add_done_callback(self._done)
         if (late := self._filling.take(session)) is not None:
             self.spawn(self._filling.fill(session, *late))
 
