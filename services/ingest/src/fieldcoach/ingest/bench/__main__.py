@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import resource
@@ -125,6 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     raise_file_limit(options.sessions)
+    gc.freeze()  # as the service does
 
     async def run() -> dict[str, object]:
         receiver: Receiver = OurReceiver(options.nats) if options.receiver == "ours" else StockReceiver()
