@@ -86,7 +86,8 @@ class Scene:
                 )
             if talking and step % 2 == 0:
                 self.packet(phone)
-            self.session.tick(self.now)
+            if self.now >= self.session.due_at:
+                self.session.tick(self.now)
             self._deliver()
 
     def _deliver(self) -> None:

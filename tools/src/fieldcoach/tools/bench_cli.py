@@ -26,6 +26,22 @@ def visit(quick: Quick = False, as_json: AsJson = False, visits: Visits = None) 
 
 
 @bench.command()
+def ingest(
+    quick: Quick = False,
+    as_json: AsJson = False,
+    visits: Visits = None,
+    sessions: Annotated[str, typer.Option(help="Phones at once, one run each: 50,100,200")] = "",
+) -> None:
+    """The CPU of a packet and of a session; beside it stock aiortc."""
+    from .bench.ingest import bench_ingest
+    from .bench.report import report
+
+    with reported():
+        numbers = numbers_of("--sessions", sessions)
+        run(report(lambda console: bench_ingest(project_root(), quick, visits, console, numbers), as_json))
+
+
+@bench.command()
 def network(
     quick: Quick = False,
     as_json: AsJson = False,
@@ -63,3 +79,18 @@ def soak(
     with reported():
         plan = SoakPlan(sessions, churn, minutes, plot)
         run(report(lambda console: bench_soak(project_root(), plan, console), as_json))
+
+
+def numbers_of(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between, in rising order.
+
+    Raises:
+        BadParameter: something else.
+    """
+    try:
+        numbers = tuple(sorted({int(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text}: give whole numbers with commas, as 50,100") from None
+    if any(number < 1 for number in numbers):
+        raise typer.BadParameter(f"{option} {text}: at least 1")
+    return numbers

@@ -19,6 +19,7 @@ from .workers import WorkerTable
 
 RING_SAMPLES: Final = 30 * SAMPLE_RATE
 """Longer than the longest utterance (15 s) and a takeover together."""
+_END: Final = Flag.END
 RING_CHUNKS: Final = 2_000
 """At 20 ms a chunk more than 30 s; bounds what hardly weighs in samples."""
 
@@ -103,7 +104,7 @@ class Delivery:
         self._ring.append(chunk)
         self._ring_samples += len(chunk.pcm) // 2
         self.next += 1
-        if chunk.flags & Flag.END:
+        if chunk.flags == _END:
             self._end_seq = self.next - 1
         if self.worker is None and self._waiting_since is None:
             self._waiting_since = now

@@ -157,6 +157,11 @@ class JitterBuffer:
             return self._silence_known_at(self._covered + DTX_STEP)
         return None
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether packets are missing that may still come by NACK."""
+        return self._nack is not None and self._nack.wanted > 0
+
     def nacks(self, now: float, rtt: float | None) -> list[int]:
         """The sequence numbers (16 bit) to ask for now, in order; `rtt` as the connection knows it."""
         if self._nack is None:

@@ -61,7 +61,7 @@ def host_addresses() -> list[str]:
 
 
 class _StunProtocol(StunProtocol):
-    """A socket that a malformed datagram can't close (uvloop would close it on an exception)."""
+    """A socket that a malformed datagram can't close."""
 
     def __init__(self, receiver: "_IceConnection") -> None:
         super().__init__(receiver)
@@ -94,6 +94,10 @@ class _StunProtocol(StunProtocol):
         if kind == _INDICATION:
             return "stun-indication"
         return "stun-unmatched" if kind and data[8:20] not in self.transactions else None
+
+    def error_received(self, exc: Exception) -> None:
+        """The kernel did not take a datagram, or tells of one that nobody took."""
+        self._ice.count("socket-error")
 
 
 class _IceConnection(Connection):
@@ -157,7 +161,7 @@ class _IceConnection(Connection):
         self._local_candidates_start = True
         draw = random.Random()
         for bind, offered in self._addresses.sockets():
-            protocol = await self._open(bind, draw)
+            protocol = self._open(bind, draw)
             if protocol is None:
                 self.count("bind-failed")
                 continue
@@ -168,13 +172,11 @@ class _IceConnection(Connection):
             self._local_candidates += candidates
         self._local_candidates_end = True
 
-    async def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
-        loop = asyncio.get_running_loop()
+    def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
+        protocol = _StunProtocol(self)
         for port in self._addresses.port_candidates(draw):
             try:
-                _, protocol = await loop.create_datagram_endpoint(
-                    lambda: _StunProtocol(self), local_addr=(bind, port)
-                )
+                self._addresses.reader.open(protocol, bind, port)
             except OSError:
                 continue
             return protocol
@@ -415,5 +417,7 @@ class MediaTransport:
         """Tell the phone, and free the sockets."""
         self._media.close()
         self._dtls._unregister_rtp_receiver(self._tap)
-        await self._dtls.stop()
-        await self._ice.stop()
+        try:
+            await self._dtls.stop()
+        finally:  # a machine too busy to end DTLS in time must still free the sockets
+            await self._ice.stop()

@@ -107,6 +107,8 @@ class Session:
         if resumption is not None:
             self._resume(resumption, now)
         self._upkeep_at = now
+        self.due_at = now
+        """When `tick` and the connections' upkeep are due: 10 times a second and at deadlines."""
         self._gone_at: float | None = None
 
     def _resume(self, resumption: Resumption, now: float) -> None:
@@ -175,6 +177,7 @@ class Session:
         is_repaired = self._stream.push(packet)
         if self._timeline.has_output or self.life.has_changes:  # two packets of 20 ms out of three make none
             self._collect(now)
+        self.due_at = self._next_due(now)
         return is_repaired
 
     def nacks(self, peer: Connection, now: float) -> tuple[int, list[int]] | None:
@@ -251,7 +254,7 @@ class Session:
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def tick(self, now: float) -> None:
-        """Called every 10 ms."""
+        """Called when `due_at` has come; sooner does no harm."""
         stream = self._stream
         is_due = False
         if stream is not None and stream.next_due is not None and now >= stream.next_due:
@@ -267,6 +270,20 @@ class Session:
             is_due = True
         if is_due:
             self._collect(now)
+        self.due_at = self._next_due(now)
+
+    def _next_due(self, now: float) -> float:
+        due = self._upkeep_at
+        pending = self._timeline.next_due
+        if pending is not None and pending < due:
+            due = pending
+        if self._stream is not None:
+            waiting = self._stream.next_due
+            if waiting is not None and waiting < due:
+                due = waiting
+            if self._stream.is_asking:
+                due = now  # the scheduler of NACKs is asked at every turn of the clock
+        return due
 
     def _upkeep(self, now: float) -> None:
         before = self.life.state

@@ -42,6 +42,11 @@ class AudioStream:
         ticks = None if longest_silence_s is None else round(longest_silence_s * RTP_RATE)
         self._jitter.longest_silence = ticks
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether `nacks` may have something, now or soon."""
+        return self._jitter.is_asking
+
     def push(self, packet: AudioPacket) -> bool:
         """A packet arrived; says whether it came because it was asked for."""
         repaired = self._jitter.repaired
