@@ -4,6 +4,7 @@
  * What is decided here is decided by the parts; this file only says who is told what.
  */
 
+import { CueDesk } from "./cue_desk";
 import { endSession, fetchSummary, uploadSound } from "./session/api";
 import { AudioSocket, type BinarySocket } from "./session/audio_socket";
 import { Backfill, OFFLINE } from "./session/backfill";
@@ -12,10 +13,11 @@ import { systemClock } from "./session/clock";
 import { DataUsed } from "./session/data_used";
 import { type EndOfStream, EventStream, type Socket } from "./session/events";
 import { MediaLink, type Publisher } from "./session/media";
+import { NetworkSigns } from "./session/network_signs";
 import { captureOpus } from "./session/opus_capture";
 import { canEncodeOpus } from "./session/opus_encoder";
 import { RequestError } from "./session/problem";
-import type { CueAction, ProfileEvent, ServerEvent } from "./session/protocol";
+import type { ProfileEvent, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
 import { ServerClock } from "./session/server_clock";
 import type { SoundMemory } from "./session/sound_memory";
@@ -24,11 +26,6 @@ import type { Way } from "./session/transport_choice";
 import { type SoundStats, type WhipOptions, WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
 import { troubleOf } from "./trouble";
-
-/** Chrome's Network Information API; other browsers have `online` and `offline` only. */
-function networkInformation(): (EventTarget & { type?: string }) | undefined {
-  return (navigator as { connection?: EventTarget & { type?: string } }).connection;
-}
 
 /** Often enough to see the link change, rare beside the audio (0.2 kbps). */
 const STATS_INTERVAL_MS = 5_000;
@@ -40,13 +37,21 @@ export class LiveVisit {
   private stream: EventStream;
   private readonly media: MediaLink;
   private readonly backfill: Backfill;
+  /** The cue on the screen, for the page to close. */
+  readonly cues: CueDesk;
   private source: AudioSource | null = null;
   private readonly clock = systemClock;
   private readonly serverClock = new ServerClock(performance.timeOrigin);
-  private cancelCue: (() => void) | null = null;
   private cancelStats: (() => void) | null = null;
   private cancelSummary: (() => void) | null = null;
   private readonly dataUsed: DataUsed;
+  private readonly signs = new NetworkSigns({
+    onWake: () => {
+      this.stream.wake();
+      this.media.wake();
+    },
+    onChange: () => this.media.networkChanged(),
+  });
   private command = 0;
   private collecting = false;
   private over = false;
@@ -76,6 +81,14 @@ export class LiveVisit {
       },
       session.profile,
     );
+    this.cues = new CueDesk(store, saved, this.clock, (cueId, action) =>
+      this.stream.send({
+        type: "ack",
+        cue_id: cueId,
+        action,
+        at: this.serverClock.at(this.clock.now()),
+      }),
+    );
     this.backfill = new Backfill(
       {
         clock: this.clock,
@@ -90,10 +103,7 @@ export class LiveVisit {
   /** Open the events, and keep the visit for a reload. */
   open(): void {
     saveVisit(this.saved);
-    addEventListener("online", this.online);
-    addEventListener("offline", this.offline);
-    networkInformation()?.addEventListener("change", this.networkChanged);
-    document.addEventListener("visibilitychange", this.wake);
+    this.signs.start();
     this.stream.start();
     this.reportStats();
   }
@@ -139,18 +149,6 @@ export class LiveVisit {
     this.saved.paused = paused;
     saveVisit(this.saved);
     this.store.dispatch({ type: "paused", paused });
-  }
-
-  /** A cue stands on the screen, drawn. */
-  cueShown(cueId: string): void {
-    this.acknowledge(cueId, "shown");
-  }
-
-  /** A cue leaves the screen. */
-  closeCue(cueId: string, action: Exclude<CueAction, "shown">): void {
-    this.cancelCue?.();
-    this.acknowledge(cueId, action);
-    this.store.dispatch({ type: "cue-closed", cueId });
   }
 
   tick(stage: string, done: boolean): void {
@@ -206,13 +204,10 @@ export class LiveVisit {
     this.over = true;
     this.close();
     this.stream.close();
-    this.cancelCue?.();
+    this.cues.stop();
     this.cancelStats?.();
     this.cancelSummary?.();
-    removeEventListener("online", this.online);
-    removeEventListener("offline", this.offline);
-    networkInformation()?.removeEventListener("change", this.networkChanged);
-    document.removeEventListener("visibilitychange", this.wake);
+    this.signs.stop();
     forgetVisit();
   }
 
@@ -261,35 +256,6 @@ export class LiveVisit {
     });
   }
 
-  private readonly wake = (): void => {
-    if (document.visibilityState === "hidden") return;
-    this.stream.wake();
-    this.media.wake();
-  };
-
-  private wasOffline = false;
-
-  private readonly offline = (): void => {
-    this.wasOffline = true;
-  };
-
-  private readonly online = (): void => {
-    // A browser says `online` after `offline` only; a page that was loaded without a network has heard neither.
-    if (this.wasOffline) this.media.networkChanged();
-    this.wasOffline = false;
-    this.wake();
-  };
-
-  private networkType = networkInformation()?.type;
-
-  private readonly networkChanged = (): void => {
-    // It changes with every estimate of the bandwidth as well; only another kind of network is another path.
-    const type = networkInformation()?.type;
-    if (type === this.networkType) return;
-    this.networkType = type;
-    if (type !== "none") this.media.networkChanged();
-  };
-
   private receive(event: ServerEvent): void {
     const { saved } = this;
     this.backfill.heard(event);
@@ -306,7 +272,7 @@ export class LiveVisit {
     if (event.type === "profile") void this.follow(event);
     const before = this.store.get().visit?.cue;
     this.store.dispatch({ type: "server", event, now: this.clock.now() });
-    if (event.type === "cue") this.cueArrived(event.cue_id, before?.event.cue_id);
+    if (event.type === "cue") this.cues.arrived(event.cue_id, before?.event.cue_id);
     if (event.type === "state" && event.state === "ended") this.serverEnded();
     if (event.type === "state" && event.state === "suspended") this.media.unheard();
     if (event.type === "summary") this.dispose();
@@ -337,37 +303,6 @@ export class LiveVisit {
       dataUsed: saved.dataUsed,
       path: path ?? null,
     });
-  }
-
-  private cueArrived(cueId: string, replaced: string | undefined): void {
-    const cue = this.store.get().visit?.cue;
-    if (cue?.event.cue_id !== cueId) {
-      // It came too late to be shown.
-      this.acknowledge(cueId, "expired");
-      return;
-    }
-    if (this.isClosed(cueId)) {
-      this.store.dispatch({ type: "cue-closed", cueId });
-      return;
-    }
-    if (replaced !== undefined && replaced !== cueId) this.acknowledge(replaced, "expired");
-    this.cancelCue?.();
-    this.cancelCue = this.clock.after(cue.expiresAt - cue.shownAt, () => this.closeCue(cueId, "expired"));
-  }
-
-  private isClosed(cueId: string): boolean {
-    return this.saved.acknowledged.some(
-      (entry) => entry.startsWith(`${cueId} `) && !entry.endsWith(" shown"),
-    );
-  }
-
-  /** Each step of a cue is told once, also when a reload brings the same cue again. */
-  private acknowledge(cueId: string, action: CueAction): void {
-    const entry = `${cueId} ${action}`;
-    if (this.saved.acknowledged.includes(entry) || this.isClosed(cueId)) return;
-    this.saved.acknowledged.push(entry);
-    saveVisit(this.saved);
-    this.stream.send({ type: "ack", cue_id: cueId, action, at: this.serverClock.at(this.clock.now()) });
   }
 
   /** Nothing of this visit is heard or sent, and what was is forgotten. */

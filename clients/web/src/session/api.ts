@@ -1,15 +1,8 @@
 /** The HTTP calls of the public protocol. Each gives the answer or throws a RequestError that can be shown. */
 
 import { offline, problemOf, RequestError, unreadable } from "./problem";
-import {
-  ProtocolError,
-  parseDevToken,
-  parseSession,
-  parseSummary,
-  type SessionDescription,
-  type SessionRequest,
-  type Summary,
-} from "./protocol";
+import type { SessionDescription, SessionRequest, Summary } from "./protocol";
+import { ProtocolError, parseDevToken, parseSession, parseSummary } from "./protocol_reader";
 
 /** Longer than a slow 2G round trip with TLS set-up (4-6 s), shorter than a person's patience. */
 const REQUEST_TIMEOUT_MS = 15_000;

@@ -47,8 +47,8 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
             <CueCard
               key={visit.cue.event.cue_id}
               cue={visit.cue}
-              onShown={(id) => app.live?.cueShown(id)}
-              onClose={(id, action) => app.live?.closeCue(id, action)}
+              onShown={(id) => app.live?.cues.shown(id)}
+              onClose={(id, action) => app.live?.cues.close(id, action)}
             />
           )}
         </div>

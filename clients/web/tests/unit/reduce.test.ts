@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { offline } from "../../src/session/problem";
-import { parseEvent, parseSummary } from "../../src/session/protocol";
+import { parseEvent, parseSummary } from "../../src/session/protocol_reader";
 import { reduce, shownCue } from "../../src/state/reduce";
 import { Store } from "../../src/state/store";
 import { type Action, openedVisit, START, type ViewState, type Visit } from "../../src/state/view";
