@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, WebSocket, async_playwright, expect
 
+from fieldcoach.tools.bench.chromium import FLAGS
 from fieldcoach.tools.network import Phase, Relay, Schedule, schedule_of
 from fieldcoach.tools.network.conditions import DOWN
 from fieldcoach.tools.phone.audio_file import read_pcm
 
 from .conftest import ROOT, VISITS, Running, word_errors, words_of
-from .test_browser import FLAGS
 from .test_reconnect import Signalling
 
 FROM_S = 26.3

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
+from fieldcoach.tools.bench.chromium import FLAGS, microphone_flags
+
 from .conftest import Running
-from .test_browser import FLAGS, microphone_file, phone_page
+from .test_browser import microphone_file, phone_page
 
 NO_UDP = ("--force-webrtc-ip-handling-policy", "--webrtc-ip-handling-policy=disable_non_proxied_udp")
 """As on a network that passes TCP to known ports only: no candidate but of TCP and relays."""
@@ -24,9 +26,7 @@ def chromium_with(chromium: str, tmp_path: Path, *flags: str) -> Iterator[Browse
             args=[
                 *FLAGS,
                 *flags,
-                "--use-fake-device-for-media-stream",
-                "--use-fake-ui-for-media-stream",
-                f"--use-file-for-fake-audio-capture={wav}%noloop",
+                *microphone_flags(wav),
             ],
         )
         yield browser

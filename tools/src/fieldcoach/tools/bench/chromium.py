@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = (
+FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -27,9 +27,8 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
 )
+"""Headless on a machine without a screen, and silent towards the internet."""
 MICROPHONE_RATE = 48_000
 CONNECT_LIMIT_MS = 20_000
 KEEP_CONNECTIONS = """
@@ -56,6 +55,15 @@ _SENT = """async () => {
 }"""
 IP_UDP_TAG_BYTES = 38
 """IPv4 20, UDP 8, and the authentication tag of SRTP 10."""
+
+
+def microphone_flags(wav: Path, loop: bool = False) -> tuple[str, ...]:
+    """A microphone that plays this file (48 kHz mono), once or for ever, and is allowed unasked."""
+    return (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={wav}{'' if loop else '%noloop'}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ async def chromium(microphone: Path) -> "AsyncIterator[Browser]":
         browser = await playwright.chromium.launch(
             executable_path=program,
             headless=True,
-            args=[*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"],
+            args=[*FLAGS, *microphone_flags(microphone, loop=True)],
         )
         try:
             yield browser
