@@ -89,14 +89,16 @@ def test_a_range_waits_until_the_live_transcript_is_past_it() -> None:
         range=1,
         first_sample=0,
         hole_first_sample=0,
-        hole_end_sample=960,
+        hole_end_sample=1_920,
         late_ms=0,
         pcm=b"",
     )
     run = BackfillRun(audio, bytes(1_920), "en", RULES, LoudnessDetector(), 0.0, can_retry=True)
+    one.receive(chunk(0), 0.0)
+    one.listen()
     one.late.append(run)
     assert one.take_late() == []
-    one.receive(chunk(0), 0.0)
+    one.receive(chunk(1), 0.0)
     one.listen()
     assert one.take_late() == [run]
     assert one.take_late() == []

@@ -111,8 +111,8 @@ class SessionRecogniser:
 
     @property
     def told_until(self) -> float:
-        """Every word that began before this sample is out; infinite when nothing more will be said."""
-        if self._is_complete:
+        """Every word that began before this sample is out; infinite before and after all sound."""
+        if self._is_complete or self._timeline is None:
             return inf
         waiting = self._ended[0] if self._ended else self._open
         if waiting is not None:

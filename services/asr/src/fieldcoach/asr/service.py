@@ -277,6 +277,7 @@ class AsrService:
             return BackfillReply(accepted=False, reason="unclaimed")
         if self._draining or session.is_finishing:
             return BackfillReply(accepted=False, reason="draining" if self._draining else "ending")
+        session.heard_at = time.monotonic()  # the line may be silent meanwhile, and has not gone elsewhere
         pcm = session.gather(audio)
         if pcm is None:
             return BackfillReply(accepted=False, reason="bad-request")
@@ -312,6 +313,7 @@ class AsrService:
             del self._backfills[run.key]
             self._scheduler.forget(run.key)
             session.backfills -= 1
+            session.heard_at = time.monotonic()
             if not session.backfills and session.held is not None:
                 self._outbound.put_nowait((session, session.held))
         return BackfillReply(accepted=True)

@@ -179,6 +179,11 @@ class MissingRanges:
         wanted.n_bytes += len(record.payload)
         wanted.packets[record.timestamp] = record.payload
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether a range has come and waits to be transcribed."""
+        return bool(self._ready)
+
     def take_ready(self, now: float) -> Range | None:
         """A range to decode and transcribe now."""
         for one in self._ready:

@@ -422,7 +422,7 @@ class IngestService:
             if refusal is None:
                 session.missing.filled(late)
             else:
-                session.missing.failed(late, time.monotonic())
+                session.unfilled(late, worker, refusal, time.monotonic())
                 self.telemetry.backfill.add(refusal)
             log.info(
                 "missing range",
