@@ -33,7 +33,7 @@ def published(text: str, first_s: float, end_s: float, epoch: int, *, late: bool
 
 
 def heard(said: SaidWords, first_s: float = 0, end_s: float = 1_000) -> list[str]:
-    return [word.text for word in said.around(round(first_s * S), round(end_s * S))]
+    return [one.word.text for one in said.around(round(first_s * S), round(end_s * S))]
 
 
 def test_words_around_a_stretch_in_the_order_of_speech() -> None:
@@ -43,6 +43,8 @@ def test_words_around_a_stretch_in_the_order_of_speech() -> None:
     said.add(final("three four", 14, 16))
     assert heard(said) == ["one", "two", "three", "four", "five"]
     assert heard(said, 11.5, 15) == ["two", "three"]
+    utterances = [one.utterance for one in said.around(0, 1_000 * S)]
+    assert utterances[0] == utterances[1] != utterances[2] == utterances[3]
 
 
 def test_an_utterance_keeps_its_order_whatever_its_times() -> None:

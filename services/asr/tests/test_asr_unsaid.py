@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from fieldcoach.asr.engines.base import HeardWord
 from fieldcoach.asr.said import placed
-from fieldcoach.asr.unsaid import REACH, New, middle, unsaid
+from fieldcoach.asr.unsaid import REACH, New, Said, middle, unsaid
 
 S = 16_000
 
@@ -15,12 +15,22 @@ def at(text: str, first_s: float, end_s: float) -> list[HeardWord]:
     return list(placed(text, (), round(first_s * S), round(end_s * S)))
 
 
+def apart(words: list[HeardWord]) -> list[Said]:
+    """Each an utterance of its own."""
+    return [Said(word, number) for number, word in enumerate(words)]
+
+
+def together(words: list[HeardWord]) -> list[Said]:
+    """One utterance."""
+    return [Said(word, 1) for word in words]
+
+
 def texts(found: list[list[New]]) -> list[str]:
     return [" ".join(new.word.text for new in words) for words in found]
 
 
 def news(heard: list[HeardWord], said: list[HeardWord], first_s: float, end_s: float) -> list[str]:
-    return texts(unsaid(heard, said, round(first_s * S), round(end_s * S)))
+    return texts(unsaid(heard, apart(said), round(first_s * S), round(end_s * S)))
 
 
 def test_words_at_the_edges_are_not_said_twice() -> None:
@@ -44,7 +54,7 @@ def test_a_repeated_word_goes_by_time() -> None:
     said = at("three", 10, 10.4)
     heard = at("three three", 9.2, 10.4)
     assert news(heard, said, 9.0, 9.8) == ["three"]
-    (found,) = unsaid(heard, said, 9 * S, round(9.8 * S))
+    (found,) = unsaid(heard, apart(said), 9 * S, round(9.8 * S))
     assert [new.number for new in found] == [0]
 
 
@@ -63,7 +73,7 @@ def test_only_words_at_the_hole_are_new() -> None:
 
 def test_new_words_lie_between_their_neighbours() -> None:
     said = at("left right", 10, 11)
-    (found,) = unsaid(at("left middle right", 11, 12), said, 10 * S, 12 * S)
+    (found,) = unsaid(at("left middle right", 11, 12), together(said), 10 * S, 12 * S)
     ((number, word),) = found
     assert (number, word.text) == (1, "middle")
     assert said[0].start < word.start < word.end <= said[1].start
@@ -72,6 +82,16 @@ def test_new_words_lie_between_their_neighbours() -> None:
 def test_in_two_places_in_two_parts() -> None:
     said = at("b", 11, 12)
     assert news(at("a b c", 10, 13), said, 10, 13) == ["a", "c"]
+
+
+def test_inside_an_utterance_only_between_words_heard_alike() -> None:
+    said = together(at("the cream near the counter", 10, 12))
+    alike = at("the cream biscuits near the counter", 10, 12)
+    assert texts(unsaid(alike, said, 10 * S, 12 * S)) == ["biscuits"]
+    guessed = together(at("the green near the counter", 10, 12))
+    assert texts(unsaid(alike, guessed, 10 * S, 12 * S)) == []
+    beginning = at("so the cream near the counter", 10, 12)
+    assert texts(unsaid(beginning, said, 9 * S, 12 * S)) == ["so"], "before the utterance"
 
 
 WORDS = st.lists(st.sampled_from(["ek", "do", "teen", "char", "ten", "ten"]), max_size=24)
@@ -89,7 +109,8 @@ def test_nothing_that_was_said_is_ever_new(words: list[str], offsets: list[int],
     said = paced(words, [0] * 24)
     first = data.draw(st.integers(0, len(words)))
     heard = paced(words, offsets)[first : data.draw(st.integers(first, len(words)))]
-    assert unsaid(heard, said, 0, 20 * S) == []
+    assert unsaid(heard, apart(said), 0, 20 * S) == []
+    assert unsaid(heard, together(said), 0, 20 * S) == []
 
 
 @given(st.integers(1, 24), OFFSETS, st.data())
@@ -99,11 +120,13 @@ def test_a_hole_is_filled_with_what_was_in_it(n: int, offsets: list[int], data: 
     end = data.draw(st.integers(first, n))
     said = spoken[:first] + spoken[end:]
     heard = paced([word.text for word in spoken], offsets)
-    found = unsaid(heard, said, S + first * S // 2, S + end * S // 2)
+    found = unsaid(
+        heard, data.draw(st.sampled_from((apart, together)))(said), S + first * S // 2, S + end * S // 2
+    )
     assert [word.text for word in merged(said, found)] == [word.text for word in spoken]
 
 
-@given(WORDS, OFFSETS, WORDS, OFFSETS, st.integers(0, 10 * S), st.integers(0, 10 * S))
+@given(WORDS, OFFSETS, WORDS, OFFSETS, st.integers(0, 10 * S), st.integers(0, 10 * S), st.booleans())
 def test_order_is_kept_and_nothing_is_removed(
     words: list[str],
     offsets: list[int],
@@ -111,18 +134,19 @@ def test_order_is_kept_and_nothing_is_removed(
     off: list[int],
     one: int,
     other: int,
+    is_one: bool,
 ) -> None:
     heard, said = paced(words, offsets), paced(others, [value // 3 for value in off])
     first, end = sorted((one, other))
-    found = unsaid(heard, said, first, end)
+    found = unsaid(heard, together(said) if is_one else apart(said), first, end)
     numbers = [new.number for part in found for new in part]
     assert numbers == sorted(set(numbers))
     assert all(first - REACH <= middle(heard[number]) < end + REACH for number in numbers)
     assert [new.word.text for part in found for new in part] == [heard[number].text for number in numbers]
-    together = merged(said, found)
-    assert [word for word in together if word in said] == said
+    whole = merged(said, found)
+    assert [word for word in whole if word in said] == said
     fresh = [new.word for part in found for new in part]
-    assert [word for word in together if word not in said] == fresh
+    assert [word for word in whole if word not in said] == fresh
 
 
 def merged(said: list[HeardWord], found: list[list[New]]) -> list[HeardWord]:

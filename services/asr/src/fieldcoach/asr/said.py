@@ -13,6 +13,7 @@ from fieldcoach.common.committed import CommittedTranscript
 from fieldcoach.common.messages import FinalTranscript
 
 from .engines.base import HeardWord
+from .unsaid import Said
 from .utterance import FinalText
 
 KEPT: Final = 330 * SAMPLE_RATE
@@ -48,17 +49,17 @@ class SaidWords:
             self._take(placed(final.text, words, final.first_sample, final.end_sample))
         self.is_whole = True
 
-    def around(self, first: int, end: int) -> list[HeardWord]:
+    def around(self, first: int, end: int) -> list[Said]:
         """The words that touch this stretch (samples), in the order in which they were spoken."""
-        found: list[tuple[int, HeardWord]] = []
-        for words in self._finals:
+        found: list[tuple[int, Said]] = []
+        for utterance, words in enumerate(self._finals):
             reached = 0
             for word in words:
                 reached = max(reached, word.start)  # an utterance keeps its order, whatever its times say
                 if word.start < end and word.end > first:
-                    found.append((reached, word))
+                    found.append((reached, Said(word, utterance)))
         found.sort(key=lambda entry: entry[0])
-        return [word for _, word in found]
+        return [said for _, said in found]
 
     def _take(self, words: tuple[HeardWord, ...]) -> None:
         if not words:

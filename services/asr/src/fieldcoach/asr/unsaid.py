@@ -5,7 +5,9 @@ for the hole itself: the decoder guesses over a short one, rightly as often as n
 apart badly: they are off by a few tenths of a second, and a repeated word needs only that. So the words are
 aligned with those that were said, as for a word error rate, and time only decides between alignments that
 are equally good. What is left over, at the hole, is new. A word that was heard otherwise stays as it was
-said: a reader may have acted on it.
+said: a reader may have acted on it. Inside an utterance, whose decoder had heard both sides of the hole, a
+word is new only between words that both heard alike: else one of the two has guessed, and words of both
+make no sentence.
 """
 
 from collections.abc import Sequence
@@ -45,12 +47,24 @@ def middle(word: HeardWord) -> int:
     return (word.start + word.end) // 2
 
 
-def unsaid(heard: Sequence[HeardWord], said: Sequence[HeardWord], first: int, end: int) -> list[list[New]]:
+class Said(NamedTuple):
+    """A word of the transcript, and the number of the utterance it belongs to."""
+
+    word: HeardWord
+    utterance: int
+
+
+def unsaid(heard: Sequence[HeardWord], transcript: Sequence[Said], first: int, end: int) -> list[list[New]]:
     """What of `heard` is new at the hole from `first` to `end`, in order, by its place among what was said.
 
-    `said` is everything said around the stretch, in order; what lies beyond the stretch does no harm.
+    `transcript` is everything said around the stretch, in order; what lies beyond it does no harm.
     """
+    said = [one.word for one in transcript]
     partners = _aligned(heard, said)
+    alike = [
+        None if partner is None else plain(word.text) == plain(said[partner].text)
+        for word, partner in zip(heard, partners, strict=True)
+    ]
     found: list[tuple[int, list[New]]] = []  # by the number of said words before
     after = len(said)
     places = []
@@ -66,11 +80,21 @@ def unsaid(heard: Sequence[HeardWord], said: Sequence[HeardWord], first: int, en
             before += 1
         if not first - REACH <= middle(word) < end + REACH or not plain(word.text):
             continue
+        is_inside = (
+            0 < before < len(said) and transcript[before - 1].utterance == transcript[before].utterance
+        )
+        if is_inside and not (_begins_alike(alike[number::-1]) and _begins_alike(alike[number:])):
+            continue
         if found and found[-1][0] == before:
             found[-1][1].append(New(number, word))
         else:
             found.append((before, [New(number, word)]))
     return [_fitted(words, said, place) for place, words in found]
+
+
+def _begins_alike(alike: Sequence[bool | None]) -> bool:
+    """Whether the first word that has a partner is the same as its partner."""
+    return next((one for one in alike if one is not None), False)
 
 
 def _aligned(heard: Sequence[HeardWord], said: Sequence[HeardWord]) -> list[int | None]:
