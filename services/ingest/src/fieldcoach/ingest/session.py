@@ -394,7 +394,8 @@ class Session:
             if overflow is not None:
                 self._overflowed(overflow)
         for hole in self._timeline.drain_holes():
-            self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+            if hole.is_told:
+                self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
         self._tell_overflow()
