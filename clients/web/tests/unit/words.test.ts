@@ -118,6 +118,27 @@ it("does not call sound lost whose words came later", () => {
   expect(kinds({ ...late, backfill: true, start: 1, end: 2 })).toEqual(["final", "gap"]);
 });
 
+it("makes one line of holes with hardly anything between them", () => {
+  const gap = (id: string, start: number, duration: number) => ({
+    ...GAP,
+    type: "gap" as const,
+    id,
+    start,
+    duration,
+  });
+  const final = { ...FINAL, type: "final" as const, speaker: "rep" as const };
+  const gaps = [gap("a", 100, 2), gap("b", 102.1, 2), gap("c", 104.5, 1.5), gap("d", 106.5, 1)];
+  const lines = transcriptLines([], gaps).map(
+    (line) => line.kind === "gap" && [line.gap.id, line.gap.duration],
+  );
+  expect(lines).toEqual([
+    ["a", 5.5],
+    ["d", 1],
+  ]);
+  const between = transcriptLines([{ ...final, start: 102 }], gaps.slice(0, 2));
+  expect(between.map((line) => line.kind)).toEqual(["gap", "final", "gap"]);
+});
+
 it("measures loudness in decibels", () => {
   expect(levelOf(new Float32Array(4))).toBe(0);
   expect(levelOf(new Float32Array([1, -1, 1, -1]))).toBe(1);

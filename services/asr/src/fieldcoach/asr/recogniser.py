@@ -109,6 +109,22 @@ class SessionRecogniser:
         """Whether an utterance has ended and is not yet said."""
         return bool(self._ended)
 
+    @property
+    def told_until(self) -> float:
+        """Every word that began before this sample is out; infinite before and after all sound."""
+        if self._is_complete or self._timeline is None:
+            return inf
+        waiting = self._ended[0] if self._ended else self._open
+        if waiting is not None:
+            return waiting.decode_from
+        earliest = self._endpointer.earliest_onset
+        return self.head if earliest is None else earliest
+
+    @property
+    def head(self) -> int:
+        """The sample after the newest that has come."""
+        return self._timeline.head if self._timeline else 0
+
     # ── audio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, chunk: PcmChunk, now: float) -> list[Action]:

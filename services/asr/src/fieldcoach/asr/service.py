@@ -12,7 +12,7 @@ from typing import Final
 
 from fieldcoach.common.audio import unpack_chunk
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.errors import BusUnavailable
+from fieldcoach.common.errors import BusUnavailable, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
@@ -21,6 +21,7 @@ from fieldcoach.common.messages import (
     BackfillReply,
     ClaimReply,
     ClaimRequest,
+    FinalTranscript,
     WorkerHeartbeat,
 )
 from fieldcoach.common.telemetry import Headers
@@ -276,12 +277,15 @@ class AsrService:
             return BackfillReply(accepted=False, reason="unclaimed")
         if self._draining or session.is_finishing:
             return BackfillReply(accepted=False, reason="draining" if self._draining else "ending")
+        session.heard_at = time.monotonic()  # the line may be silent meanwhile, and has not gone elsewhere
         pcm = session.gather(audio)
         if pcm is None:
             return BackfillReply(accepted=False, reason="bad-request")
         if audio.piece + 1 < audio.pieces:
             return BackfillReply(accepted=True)
         session.late_pcm = 0, []
+        if not session.said.is_whole:
+            await self._recall(session)
         run = BackfillRun(
             audio,
             pcm,
@@ -298,22 +302,33 @@ class AsrService:
         session.backfills += 1
         try:
             for actions in run.listen():
-                self._do_late(session, run, done, actions)
+                self._do_late(session, run, actions)
                 await asyncio.sleep(0)
             if self._decoders:
                 self._decoders.dispatch()
             await done.wait()
+            if run in session.late:  # the session has gone elsewhere, and with it what was said
+                return BackfillReply(accepted=False, reason="unclaimed")
         finally:
             del self._backfills[run.key]
             self._scheduler.forget(run.key)
             session.backfills -= 1
+            session.heard_at = time.monotonic()
             if not session.backfills and session.held is not None:
                 self._outbound.put_nowait((session, session.held))
         return BackfillReply(accepted=True)
 
-    def _do_late(
-        self, session: Session, run: BackfillRun, done: asyncio.Event, actions: list[Action]
-    ) -> None:
+    async def _recall(self, session: Session) -> None:
+        """What others published of a session that we took over: its words may lie at the edges of a hole."""
+        published: list[FinalTranscript] = []
+        for payload, _ in await self._bus.replay([self._bus.subjects.final(session.id)]):
+            try:
+                published.append(FinalTranscript.decode(payload))
+            except MessageRejected as rejected:
+                self._bus.faults.add(f"rejected-{rejected.reason}")
+        session.said.recall(published, session.epoch)
+
+    def _do_late(self, session: Session, run: BackfillRun, actions: list[Action]) -> None:
         """As `_do`, for a range that came late: there are no partials."""
         for action in actions:
             match action:
@@ -322,18 +337,26 @@ class AsrService:
                 case Withdraw(kind):
                     self._scheduler.withdraw(run.key, kind)
                 case FinalText():
-                    new = run.new_words(action)
-                    if new is None:
-                        self.telemetry.finals.add("dropped-overlap")
-                    else:
-                        self._outbound.put_nowait((session, _LateText(new, run)))
+                    run.add(action)
                 case Complete():
-                    self._outbound.put_nowait((session, _Filled(done)))
+                    session.late.append(run)
+                    self._tell_late(session)
                 case Retried(reason):
                     self.telemetry.filters.add(f"retried-{reason}")
                 case Dropped(reason):
                     self.telemetry.filters.add(f"dropped-{reason}")
                     self.telemetry.finals.add("dropped")
+
+    def _tell_late(self, session: Session) -> None:
+        """Say what is new of the ranges that the live transcript is past, and that they are through."""
+        for run in session.take_late():
+            news = run.news(session.said)
+            if not news:
+                self.telemetry.finals.add("backfill-nothing-new")
+            for final in news:
+                session.said.add(final)
+                self._outbound.put_nowait((session, _LateText(final, run)))
+            self._outbound.put_nowait((session, _Filled(self._backfills[run.key][2])))
 
     def _begin(self, job: Job) -> Segment | None:
         if (late := self._backfills.get(job.session)) is not None:
@@ -347,8 +370,8 @@ class AsrService:
         self.telemetry.decode.record_ms(took_s * 1e3)
         self.telemetry.decode_s += took_s
         if (late := self._backfills.get(job.session)) is not None:
-            owner, run, done = late
-            self._do_late(owner, run, done, run.end(job, decoded, time.monotonic()))
+            owner, run, _ = late
+            self._do_late(owner, run, run.end(job, decoded, time.monotonic()))
             return
         session = self._sessions.get(job.session)
         if session is None:
@@ -370,12 +393,15 @@ class AsrService:
                 case PartialText() if self._outbound.qsize() >= OUTBOUND_PARTIALS:
                     self.telemetry.partials.add("outbound-full")
                 case PartialText() | FinalText() | Complete():
+                    if isinstance(action, FinalText):
+                        session.said.add(action)
                     self._outbound.put_nowait((session, action))
                 case Retried(reason):
                     self.telemetry.filters.add(f"retried-{reason}")
                 case Dropped(reason):
                     self.telemetry.filters.add(f"dropped-{reason}")
                     self.telemetry.finals.add("dropped")
+        self._tell_late(session)
         for job in self._scheduler.take_dropped():
             self.telemetry.partials.add("late")
             if (owner := self._sessions.get(job.session)) is not None:
@@ -409,6 +435,8 @@ class AsrService:
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
             self._scheduler.forget(session.id)
+            for run in session.late:
+                self._backfills[run.key][2].set()
             self.telemetry.sessions.add(reason)
             log.info("released", extra={"session": session.id, "epoch": session.epoch, "reason": reason})
 

@@ -51,7 +51,7 @@ class Filling:
             if refusal is None:
                 session.missing.filled(late)
             else:
-                session.missing.failed(late, time.monotonic())
+                session.unfilled(late, worker, refusal, time.monotonic())
                 self._telemetry.backfill.add(refusal)
             log.info(
                 "missing range",

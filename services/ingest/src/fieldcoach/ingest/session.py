@@ -27,7 +27,7 @@ from .connection import Connection
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
-from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, missing_list
+from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, Range, missing_list
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -48,6 +48,8 @@ LINGER_S: Final = 15.0
 need it, and a final takes seconds at worst."""
 OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
 NO_WORKER: Final = "no-asr"
+DISOWNED: Final = frozenset({"refused-unclaimed", "refused-ending"})
+"""What a worker answers to a range of a session of which it has heard nothing for long."""
 FORMER: Final = 8
 """Names of connections that are remembered after them, to tell a late request what has become of its own."""
 
@@ -319,6 +321,8 @@ class Session:
         if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
             anchor = Anchor(self._source[1], *self._timeline.anchor)
         settle_s = SETTLE_HELD_S if self.adaptation.hold.is_on(now) else SETTLE_S
+        if self.missing.has_ready:
+            self.delivery.want()
         ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor, settle_s)
         if ranges is not None:
             self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
@@ -352,6 +356,13 @@ class Session:
         if outcome == "went-back":
             self._wake(self)
         return outcome
+
+    def unfilled(self, late: Range, worker: str, refusal: str, now: float) -> None:
+        """A range was not transcribed: it will be tried again, by another worker if this one has not us."""
+        if refusal in DISOWNED:
+            self.delivery.disowned(worker, now)
+        self.missing.failed(late, now)
+        self._collect(now)
 
     def worker_changed(self, now: float) -> None:
         """The worker said bye, or the bus is back: look at once."""
@@ -400,7 +411,8 @@ class Session:
             if overflow is not None:
                 self._overflowed(overflow)
         for hole in self._timeline.drain_holes():
-            self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+            if hole.is_told:
+                self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
         self._tell_overflow()
