@@ -462,6 +462,7 @@ class IngestService:
             from_seq=claim.from_seq,
             ingest=self.id,
             languages=session.languages,
+            resumes=claim.resumes,
         )
         subject = self._bus.subjects.asr_claim(claim.worker)
         try:
@@ -473,7 +474,7 @@ class IngestService:
         now = time.monotonic()
         if reply.accepted:
             self.telemetry.claims.add("accepted")
-            session.claimed(claim, now)
+            session.claimed(claim, now, reply.next_seq)
         else:
             self.telemetry.claims.add(f"refused-{reply.reason or 'unsaid'}")
             session.refused(claim, now)
