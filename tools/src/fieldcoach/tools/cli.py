@@ -137,7 +137,7 @@ def token(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one: network, visit")],
+    name: Annotated[str, typer.Argument(help="Which one: failover, network, visit")],
     quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
     visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,

@@ -29,10 +29,11 @@ from .actions import Action, Complete, Dropped, Retried, Withdraw
 from .backfill import BackfillRun
 from .decoders import Decoders
 from .engines.base import Engine, Segment
+from .engines.choice import open_engine
 from .errors import AsrError
 from .jobs import Decoded, Job, Kind
 from .load import Capacity, Pace
-from .loading import load
+from .loading import Opener, load
 from .patience import Patience
 from .publisher import Publisher
 from .recogniser import SessionRecogniser
@@ -77,8 +78,9 @@ class _Filled:
 class AsrService:
     """One worker process."""
 
-    def __init__(self, settings: AsrSettings, bus: Bus) -> None:
+    def __init__(self, settings: AsrSettings, bus: Bus, opener: Opener = open_engine) -> None:
         self._settings = settings
+        self._opener = opener
         self._bus = bus
         self.worker = new_id()
         self.telemetry = AsrTelemetry()
@@ -171,7 +173,7 @@ class AsrService:
             self._reason = f"downloading the model: {come}"
 
         try:
-            loaded = await load(self._settings, progress)
+            loaded = await load(self._settings, progress, self._opener)
         except AsrError as error:
             self._reason = str(error)
             log.error("not ready", extra={"error": str(error)})

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from ..errors import BenchError
+from .failover import bench_failover
 from .network import bench_network
 from .visit import bench_visit
 
@@ -30,7 +31,11 @@ TABLE_WIDTH = 110
 Bench = Callable[[Path, bool, Path | None, Console], Awaitable[dict[str, Any]]]
 """Root of the checkout, quick, folder of visits, console for progress and tables → the figures by name."""
 
-BENCHMARKS: dict[str, Bench] = {"network": bench_network, "visit": bench_visit}
+BENCHMARKS: dict[str, Bench] = {
+    "failover": bench_failover,
+    "network": bench_network,
+    "visit": bench_visit,
+}
 
 
 async def run_bench(name: str, options: BenchOptions) -> None:
