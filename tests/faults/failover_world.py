@@ -116,6 +116,8 @@ class World:
         self._sent = 0
         self.stream: list[FinalTranscript] = []
         """What the server's event stream holds; it dies with the server."""
+        self.takes_along: list[FinalTranscript] | None = None
+        """Events that the server takes and does not pass on: it is about to die."""
         self.reader = Reader()
         self.ingest = Ingest(self)
         self.workers: list[Worker] = [Worker(self), Worker(self)]
@@ -153,6 +155,10 @@ class World:
 
     def publish(self, link: Link, final: FinalTranscript) -> None:
         """A durable event: into the stream, and to the reader if it is there."""
+
+        if self.takes_along is not None:
+            self.takes_along.append(final)
+            return
 
         def store() -> None:
             self.stream.append(final)

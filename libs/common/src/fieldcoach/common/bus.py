@@ -204,7 +204,7 @@ class Bus:
 
     def _event_subject(self, event: EventMessage) -> str:
         match event.kind:
-            case "final":
+            case "final" | "transcript.complete":  # one writer, one subject: no reader sees them out of order
                 return self.subjects.final(event.session)
             case "cue" | "checklist" | "metrics" | "summary":
                 return self.subjects.cue(event.session)

@@ -127,6 +127,11 @@ class Stage:
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────
 
+    async def changed(self) -> None:
+        """Returns when a reader has got something."""
+        self._changed.clear()
+        await self._changed.wait()
+
     async def end_sessions(self) -> None:
         """Every user ends the visit; returns when all transcripts are complete, or after 30 s."""
         subject = self._bus.subjects.signal(self._ingest_id)
@@ -138,8 +143,7 @@ class Stage:
         with suppress(TimeoutError):
             async with asyncio.timeout(COMPLETE_LIMIT_S):
                 while not all(reading.is_complete for reading in self.readings.values()):
-                    self._changed.clear()
-                    await self._changed.wait()
+                    await self.changed()
 
     async def courses(self) -> list[list[tuple[float, str, int]]]:
         """When each session's chunks went to whom. Ends the ingest."""
