@@ -7,7 +7,7 @@ import pytest
 from fieldcoach.common.audio import Flag, unpack_chunk
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import WorkerHeartbeat
-from fieldcoach.ingest.delivery import Claim, Delivery
+from fieldcoach.ingest.delivery import WINDOW, Claim, Delivery
 from fieldcoach.ingest.ring import RING_CHUNKS, RING_SAMPLES, Lost
 from fieldcoach.ingest.timeline import Chunk
 from fieldcoach.ingest.workers import FORGET_S, WorkerTable
@@ -229,6 +229,26 @@ def test_a_chunk_that_went_out_after_the_last_ack_is_not_missing() -> None:
     scene.send()
     assert scene.ack(0, lacks=2) == "taken"
     assert scene.ack(0, lacks=2) == "went-back"
+
+
+def test_no_more_than_a_window_is_on_its_way() -> None:
+    scene = Scene()
+    scene.audio(3 * WINDOW)
+    scene.take()
+    assert len(scene.send()) == WINDOW
+    assert not scene.delivery.has_due
+    scene.ack(0, lacks=10)
+    assert scene.send() == list(range(WINDOW, WINDOW + 10))
+
+
+def test_if_no_worker_keeps_up_moving_becomes_rarer() -> None:
+    scene = Scene()
+    scene.audio()
+    scene.take()
+    assert len(scene.run(20, ack=False)) == 4, "after 1, 3, 7 and 15 s"
+    scene.run(10)
+    scene.delivery.failovers.clear()
+    assert len(scene.run(1.5, ack=False)) == 1
 
 
 def test_a_worker_that_says_ack_and_gets_nothing_is_left_after_a_second() -> None:

@@ -9,6 +9,7 @@ Pure: it is told the time and what happened, and says whom to claim.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from fieldcoach.common.audio import Flag, pack_chunk
 
@@ -16,13 +17,20 @@ from .ring import Lost, Ring
 from .timeline import Chunk
 from .workers import WorkerTable
 
+WINDOW: Final = 50
+"""Chunks on their way, 3 s of them. After an outage of the bus every session has 30 s to send: all at once
+they would bury the worker for seconds, which looks like death, and then the next one. Acked at 4 Hz this is
+twelve times as fast as speech."""
+MOST_DOUBLINGS: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTiming:
     """Seconds. The defaults are the failover rules of ARCHITECTURE.md."""
 
     ack_timeout: float = 1.0
-    """Chunks are out, and for so long the worker has got none of them. Workers ack at 4 Hz."""
+    """Chunks are out, and for so long the worker has got none of them. Workers ack at 4 Hz. Twice as long
+    after each worker that was left for that in vain: if none of them keeps up, to move makes it worse."""
     stuck_timeout: float = 20.0
     """Chunks arrive and what may be forgotten never rises. The worker's longest utterance is 15 s; less
     than the ring's 30."""
@@ -73,6 +81,7 @@ class Delivery:
         self._retry_at = 0.0
         self._newest_sent = -1
         self._progress_at = 0.0
+        self._left_in_vain = 0
         self._ack_rose_at = 0.0
         self._out_at_last_ack = 0
         self._sent_at = 0.0
@@ -124,7 +133,7 @@ class Delivery:
 
     def peek(self) -> tuple[str, Chunk, bytes] | None:
         """The worker, the next chunk to send to it, and its bytes; None if there is nobody or nothing."""
-        if self.worker is None or self.cur >= self.next:
+        if self.worker is None or not self.has_due:
             return None
         chunk = self._ring[self.cur]
         packed = pack_chunk(
@@ -137,6 +146,11 @@ class Delivery:
             chunk.pcm,
         )
         return self.worker, chunk, packed
+
+    @property
+    def has_due(self) -> bool:
+        """Whether a worker waits for the next chunk."""
+        return self.worker is not None and self.cur < min(self.next, self.heard + WINDOW)
 
     def sent(self, now: float) -> None:
         """The chunk of `peek` went out."""
@@ -197,6 +211,7 @@ class Delivery:
         if seq > self.ack:
             self.ack = seq
             self._ack_rose_at = now
+            self._left_in_vain = 0
         self._ring.acked(seq)
 
     def claimed(self, claim: Claim, now: float, next_seq: int | None = None) -> None:
@@ -287,7 +302,8 @@ class Delivery:
         if self.has_delivered_end:
             return None
         timing = self._timing
-        if self.heard < self.cur and now - self._progress_at > timing.ack_timeout:
+        patience = timing.ack_timeout * 2 ** min(self._left_in_vain, MOST_DOUBLINGS)
+        if self.heard < self.cur and now - self._progress_at > patience:
             return "no-ack"
         if self.ack < self.heard and now - self._ack_rose_at > timing.stuck_timeout:
             return "stuck"
@@ -300,6 +316,8 @@ class Delivery:
         self._avoided, self.worker = self.worker, None
         if reason == "stuck":
             self._last_sent_to = None  # what it has is no good
+        if reason == "no-ack":
+            self._left_in_vain += 1
         self.heard = self.cur = self.ack
         if self.cur < self.next:
             self._waiting_since = now

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 TICK_S: Final = 0.01
 """Half of the shortest packet: what a session does by the clock is late by 5 ms on average."""
 HEARTBEAT_S: Final = 0.5
+FLUSH_S: Final = 0.002
+"""A full send buffer (256 KiB) needs about so long."""
 PIECE_BYTES: Final = 60_000
 """Of back-filled PCM in one message: the bus takes 80 KB."""
 BACKFILL_TIMEOUT_S: Final = 30.0
@@ -392,6 +394,8 @@ class IngestService:
                     await self._send(session)
                 except BusUnavailable:
                     self._bus.faults.add("chunk-kept")  # its next tick marks the session again
+            if not self._bus.can_publish:
+                await asyncio.sleep(FLUSH_S)
 
     async def _send(self, session: Session) -> None:
         while session.claims:
@@ -403,6 +407,8 @@ class IngestService:
             now = time.monotonic()
             delivery.sent(now)
             session.uplinks.published(chunk, now)
+        if delivery.has_due and self._bus.is_connected:  # the send buffer is full
+            self._mark(session)
         while session.outbox:
             await self._bus.publish_event(session.outbox.popleft())
         while session.retired:

@@ -108,6 +108,7 @@ class Session:
         self._upkeep_at = now
         self._gone_at: float | None = None
         self._is_settled = False
+        self._heard_after_end = 0
 
     def _resume(self, resumption: Resumption, now: float) -> None:
         """Another ingest had this session: its clock goes on, under a higher epoch."""
@@ -300,8 +301,9 @@ class Session:
             self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
 
     def _wait_for_last_words(self, now: float) -> None:
-        """After the end; a bus that is away is no reason to forget what it could not carry."""
-        if not self._is_connected():
+        """After the end; a bus that is away, or a worker that catches up, is no reason to forget anything."""
+        heard, self._heard_after_end = self._heard_after_end, self.delivery.heard
+        if not self._is_connected() or heard != self.delivery.heard:
             self._gone_at = now + LINGER_S
         elif self._gone_at is not None and now >= self._gone_at:
             self._is_settled = True
@@ -335,7 +337,7 @@ class Session:
     def acked(self, worker: str, ack: Ack, now: float) -> str:
         """A worker acknowledged; gives what came of it."""
         outcome = self.delivery.acked(worker, ack.epoch, ack.seq, ack.next_seq, now)
-        if outcome == "went-back":
+        if self.delivery.has_due:  # gone back, or the way is free again
             self._wake(self)
         return outcome
 

@@ -13,6 +13,8 @@ CHUNK: Final = 960
 NO_WORKER: Final = "no-asr"
 EDGE: Final = SAMPLE_RATE
 """A word so near to the session's first or last sample may be too short to be heard as speech."""
+NEAR: Final = SAMPLE_RATE // 4
+"""A word so near to a stretch that was declared lost may be lost with it."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def cost_of(script: LoopedScript, reading: Reading) -> Cost:
         if told[word.text] > 1:
             twice.add(word.line)
         elif not told[word.text]:
-            is_declared = any(first - CHUNK <= word.sample < end + CHUNK for first, end in reading.declared)
+            is_declared = any(first - NEAR <= word.sample < end + NEAR for first, end in reading.declared)
             (declared if is_declared else missing).add(word.line)
     return Cost(
         lines=len(lines),

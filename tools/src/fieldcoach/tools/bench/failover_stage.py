@@ -28,7 +28,7 @@ from .failover_counts import Reading
 REGION: Final = "bench"
 START_LIMIT_S: Final = 60.0
 GRACE_S: Final = 15.0
-COMPLETE_LIMIT_S: Final = 30.0
+COMPLETE_LIMIT_S: Final = 60.0
 
 
 class Stage:
@@ -133,7 +133,7 @@ class Stage:
         await self._changed.wait()
 
     async def end_sessions(self) -> None:
-        """Every user ends the visit; returns when all transcripts are complete, or after 30 s."""
+        """Every user ends the visit; returns when all transcripts are complete, or after 60 s."""
         subject = self._bus.subjects.signal(self._ingest_id)
         for session in self.readings:
             with suppress(FieldCoachError):

@@ -16,9 +16,9 @@ from fieldcoach.common.looped import LoopedScript
 from ..engines.base import Hypothesis, Segment
 
 AUDIBLE: Final = 0.002
-"""Of full scale, within 80 ms of a word's middle, where a stop consonant may be silent for as long: a hole
-that was filled with silence says nothing."""
-_NEAR: Final = SAMPLE_RATE * 80 // 1_000
+"""Of full scale, within 250 ms of a word's middle: a long hole that was filled with silence says nothing. A
+stop consonant is silent for 100 ms, and a starved ingest may place the sound another 100 ms later."""
+_NEAR: Final = SAMPLE_RATE // 4
 
 
 @dataclass
