@@ -28,7 +28,8 @@ def check(world: World) -> None:
     told = Counter(world.reader.words)
     spoken = {f"w{cell}": cell for cell in world.ingest.spoken}
     twice = sorted(word for word, times in told.items() if times > 1)
-    assert not twice, f"told twice: {twice}"
+    finals = [(final.epoch, final.first_sample, final.end_sample, final.text) for final in world.reader.told]
+    assert not twice, f"told twice: {twice} in {finals}"
     assert not set(told) - set(spoken), "never spoken"
     for word, cell in spoken.items():
         if not told[word]:

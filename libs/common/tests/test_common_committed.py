@@ -86,6 +86,14 @@ def test_a_line_of_which_half_was_told_is_told_from_there() -> None:
     assert transcript.accept(final(9, 11, "ten boxes", epoch=3))[1] == "whole"
 
 
+def test_a_first_word_alone_is_enough_to_be_a_beginning() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0.99, 1.12, "we"))
+    accepted, verdict = transcript.accept(final(1.01, 4, "we have no space", epoch=2))
+    assert accepted is not None
+    assert (verdict, accepted.text) == ("trimmed", "have no space")
+
+
 def test_one_worker_repeats_nothing() -> None:
     transcript = CommittedTranscript()
     transcript.accept(final(0, 4, "ten boxes"))

@@ -88,11 +88,7 @@ class CommittedTranscript:
 
     def _told_words(self, final: FinalTranscript) -> int | None:
         """How many of its first words another worker has told; one worker tells nothing twice."""
-        overlapping = [
-            told
-            for told in self._told
-            if told.epoch != final.epoch and told.end_sample > final.first_sample + _LEAST_NEW
-        ]
+        overlapping = [told for told in self._told if told.epoch != final.epoch and _overlaps(told, final)]
         words = [word for told in overlapping for word in told.text.split()]
         return told_words(words, final.text.split())
 
@@ -103,3 +99,9 @@ class CommittedTranscript:
             return final, "whole"
         new = {"text": " ".join(rest), "words": words, "first_sample": self._until}
         return final.model_copy(update=new), "trimmed"
+
+
+def _overlaps(told: FinalTranscript, final: FinalTranscript) -> bool:
+    """Whether they share more than an inexact boundary; half of a short one is more."""
+    shared = told.end_sample - final.first_sample
+    return shared > min(_LEAST_NEW, (told.end_sample - told.first_sample) // 2)
