@@ -11,7 +11,8 @@ from collections import Counter
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.faults.failover_world import CELL, CHUNK, STEP_S, Noise, World
+from tests.faults.failover_worker import CELL
+from tests.faults.failover_world import CHUNK, STEP_S, Noise, World
 
 from fieldcoach.asr.session import INBOX_CHUNKS
 from fieldcoach.ingest.ring import RING_SAMPLES, SLACK_SAMPLES

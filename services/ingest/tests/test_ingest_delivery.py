@@ -231,6 +231,23 @@ def test_a_chunk_that_went_out_after_the_last_ack_is_not_missing() -> None:
     assert scene.ack(0, lacks=2) == "went-back"
 
 
+def test_for_sound_that_came_late_a_worker_is_claimed_though_no_chunk_waits() -> None:
+    scene = Scene(A)
+    scene.audio(2)
+    scene.take()
+    scene.send()
+    scene.ack(2)
+    scene.delivery.disowned(B, scene.now)
+    assert scene.delivery.worker == A
+    scene.delivery.disowned(A, scene.now)
+    assert scene.delivery.worker is None
+    claim = scene.poll()
+    assert claim == Claim(A, 2, 2, resumes=1)
+    scene.delivery.claimed(claim, scene.now)
+    assert scene.delivery.worker == A
+    assert scene.poll() is None
+
+
 def test_no_more_than_a_window_is_on_its_way() -> None:
     scene = Scene()
     scene.audio(3 * WINDOW)

@@ -90,6 +90,7 @@ class Delivery:
         self._polled_at: float | None = None
         self._grace_until = 0.0
         self._end_seq: int | None = None
+        self._is_wanted = False
         self.failovers: dict[str, int] = {}
         """Changes of worker by reason: bye, stale, no-ack, stuck."""
 
@@ -223,6 +224,7 @@ class Delivery:
             return
         self._claiming = None
         self._refused.clear()
+        self._is_wanted = False
         start = max(claim.from_seq, next_seq or 0)
         if not max(claim.from_seq, self._ring.first) <= start <= self.next:
             return  # the ring has moved on after all: the worker would wait for what has gone
@@ -258,7 +260,17 @@ class Delivery:
         if self.worker is not None:
             is_leaving = workers.said_bye(self.worker) and not self.has_delivered_end
             return self._choose_another(now, workers) if is_leaving else None
-        return self._choose(now, workers) if self.cur < self.next else None
+        return self._choose(now, workers) if self.cur < self.next or self._is_wanted else None
+
+    def want(self) -> None:
+        """A worker is needed though no chunk waits: there is sound that came late."""
+        self._is_wanted = self.worker is None
+
+    def disowned(self, worker: str, now: float) -> None:
+        """The worker says that it has not the session: it heard nothing for long, and has released it."""
+        if worker == self.worker and not self.has_delivered_end:
+            self._lapse(now)
+            self.want()
 
     def _tick_connection(self, now: float, is_connected: bool) -> bool:
         """While we are cut off from the bus, or stopped, nobody else is to blame: every timer stands still.
