@@ -34,9 +34,9 @@ MESSAGES: list[m.Message] = [
         engine="whisper",
         model="outlet-en",
     ),
-    m.ClaimRequest(session=S, epoch=2, from_seq=7, ingest=G, languages=("en", "hi-Latn")),
-    m.ClaimReply(accepted=False, reason="full"),
-    m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41),)),
+    m.ClaimRequest(session=S, epoch=2, from_seq=7, ingest=G, languages=("en", "hi-Latn"), resumes=1),
+    m.ClaimReply(accepted=False, reason="full", next_seq=9),
+    m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41, next_seq=44),)),
     m.BackfillAudio(
         session=S,
         range=2,

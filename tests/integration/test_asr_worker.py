@@ -79,10 +79,19 @@ class Ingest:
                 await self._changed.wait()
 
     async def claim(
-        self, epoch: int = 1, from_seq: int = 0, languages: tuple[str, ...] = ("en",)
+        self,
+        epoch: int = 1,
+        from_seq: int = 0,
+        languages: tuple[str, ...] = ("en",),
+        resumes: int | None = None,
     ) -> ClaimReply:
         request = ClaimRequest(
-            session=self.session, epoch=epoch, from_seq=from_seq, ingest=self.id, languages=languages
+            session=self.session,
+            epoch=epoch,
+            from_seq=from_seq,
+            ingest=self.id,
+            languages=languages,
+            resumes=resumes,
         )
         return await self.bus.request(self.bus.subjects.asr_claim(self.worker), request, ClaimReply, 2)
 
@@ -288,6 +297,68 @@ async def test_drain_says_bye_and_publishes_what_has_ended(start: Start) -> None
     await ingest.until(lambda: ingest.finals)
     assert ingest.finals[0].text == LINES[0]
     assert "transcript.complete" not in ingest.kinds
+
+
+async def test_a_worker_that_nobody_relieves_hears_the_line_out(start: Start) -> None:
+    service, ingest = await start()
+    await ingest.until(lambda: is_ready(ingest))
+    assert (await ingest.claim()).accepted
+    chunks = opening()
+    half = 33  # 2 s: in the middle of the first line
+
+    async def talk_on() -> None:
+        for seq in range(half, len(chunks)):
+            await ingest.send(seq, seq * 960, chunks[seq])
+            await asyncio.sleep(0.04)
+
+    for seq in range(half):
+        await ingest.send(seq, seq * 960, chunks[seq])
+    await ingest.until(lambda: service.telemetry.chunks["consumed"] == half)
+    talking = asyncio.create_task(talk_on())
+    async with asyncio.timeout(10):
+        await service.drain()
+    talking.cancel()
+    await asyncio.gather(talking, return_exceptions=True)
+    await ingest.until(lambda: ingest.finals)
+    assert [final.text for final in ingest.finals] == LINES[:1]
+    await ingest.until(lambda: ingest.acks[-1] * 960 >= ingest.finals[0].end_sample)
+    assert ingest.acks[-1] < len(chunks), "the second line is left to whoever comes"
+
+
+async def test_a_claim_by_the_same_ingest_goes_on_in_the_middle_of_a_line(start: Start) -> None:
+    service, ingest = await start()
+    await ingest.until(lambda: is_ready(ingest))
+    assert (await ingest.claim()).next_seq is None
+    chunks = opening(4.5)
+    for seq in range(30):
+        await ingest.send(seq, seq * 960, chunks[seq])
+    await ingest.until(lambda: service.telemetry.chunks["consumed"] == 30)
+    reply = await ingest.claim(epoch=2, from_seq=5, resumes=1)
+    assert reply == ClaimReply(accepted=True, next_seq=30)
+    for seq in range(30, len(chunks)):
+        await ingest.send(seq, seq * 960, chunks[seq], epoch=2)
+    await ingest.until(lambda: ingest.finals)
+    assert [(final.epoch, final.text) for final in ingest.finals] == [(2, LINES[0])]
+    assert service.telemetry.chunks["consumed"] == len(chunks)
+
+
+async def test_another_ingest_does_not_cost_the_half_line(start: Start) -> None:
+    _, ingest = await start()
+    await ingest.until(lambda: is_ready(ingest))
+    assert (await ingest.claim()).accepted
+    chunks = opening(3.0)
+    for seq, pcm in enumerate(chunks):
+        await ingest.send(seq, seq * 960, pcm)
+    await ingest.until(lambda: ingest.acks[-1:] > [5])
+    ingest.id = new_id()
+    assert await ingest.claim(epoch=1_001) == ClaimReply(accepted=True)
+    later = 10 * 16_000
+    for seq in range(12):  # silence, after the hole that the change has left
+        await ingest.send(seq, later + seq * 960, bytes(1_920), epoch=1_001)
+    await ingest.until(lambda: ingest.finals)
+    final = ingest.finals[0]
+    assert (final.epoch, final.text) == (1_001, LINES[0][: len(final.text)])
+    assert len(final.text.split()) >= 4
 
 
 async def test_a_silent_line_is_released_without_an_end(

@@ -12,7 +12,15 @@ from fieldcoach.common.bus import MAX_PENDING_BYTES, Bus
 from fieldcoach.common.errors import BackPressure, BusUnavailable
 from fieldcoach.common.follow import SessionFollower
 from fieldcoach.common.ids import new_id
-from fieldcoach.common.messages import ClaimReply, ClaimRequest, EventMessage, SessionState
+from fieldcoach.common.messages import (
+    ClaimReply,
+    ClaimRequest,
+    EventMessage,
+    FinalTranscript,
+    SessionState,
+    Timing,
+    TranscriptComplete,
+)
 from fieldcoach.common.numbering import EventNumbers
 from fieldcoach.common.telemetry import Headers
 
@@ -172,4 +180,41 @@ async def test_events_behind_a_full_send_buffer_go_out_by_themselves(bus: Bus) -
             await bus.publish(bus.subjects.asr_heartbeat(), b"x" * 60_000)
     await bus.publish_event(SessionState(session=session, n=numbers.next(), state="ended"))
     await until(lambda: len(reader.events) == 1)
+    await follower.stop()
+
+
+async def test_events_sent_just_before_the_server_died_are_sent_again(bus: Bus, server: NatsServer) -> None:
+    session, numbers, reader = new_id(), EventNumbers(), Reader()
+    sent = [SessionState(session=session, n=numbers.next(), state="live") for _ in range(3)]
+    await bus.publish_event(sent[0])  # nobody reads yet; the stream that has it dies with the server
+    server.kill()
+    await until(lambda: not bus.is_connected)
+    await bus.publish_event(sent[1])
+    assert bus.has_unsent_events
+    server.start()
+    await until(lambda: bus.is_connected and not bus.has_unsent_events)
+    follower = SessionFollower(bus, session, reader)
+    await follower.start()
+    await bus.publish_event(sent[2])
+    await until(lambda: len(reader.events) >= 3)
+    assert reader.events == sent
+    await follower.stop()
+
+
+async def test_the_end_of_a_transcript_never_overtakes_its_last_final(bus: Bus) -> None:
+    """Two subscriptions are read by two tasks: over two subjects the end would be taken for the newest."""
+    session, numbers, reader = new_id(), EventNumbers(), Reader()
+    follower = SessionFollower(bus, session, reader)
+    await follower.start()
+    for n in range(50):
+        final = FinalTranscript(
+            session=session, epoch=1, utterance=n, n=numbers.next(), first_sample=n * 16_000,
+            end_sample=n * 16_000 + 8_000, text="yes", language="en", confidence=1, engine="e", model="m",
+            timing=Timing(heard_at=0, endpoint_ms=0, asr_ms=0, decode_ms=0, published_at=0),
+        )  # fmt: skip
+        await bus.publish_event(final)
+        end = TranscriptComplete(session=session, n=numbers.next(), epoch=1, end_sample=final.end_sample)
+        await bus.publish_event(end)
+    await until(lambda: len(reader.events) == 100)
+    assert [event.kind for event in reader.events] == ["final", "transcript.complete"] * 50
     await follower.stop()

@@ -5,13 +5,15 @@ from hypothesis import strategies as st
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.committed import FILLED_KEPT, CommittedTranscript, FilledStretches
 from fieldcoach.common.messages import FinalTranscript, Timing, Word
+from fieldcoach.common.overlap import told_words
 
 TIMING = Timing(heard_at=0, endpoint_ms=0, asr_ms=0, decode_ms=0, published_at=0)
 
 
 def final(
-    first_s: float, end_s: float, text: str = "a b", epoch: int = 1, words: tuple[Word, ...] = ()
+    first_s: float, end_s: float, text: str = "", epoch: int = 1, words: tuple[Word, ...] = ()
 ) -> FinalTranscript:
+    text = text or f"{first_s}to{end_s}"  # of another place: another word
     return FinalTranscript(
         session="s" * 26, epoch=epoch, utterance=0, n=0, first_sample=round(first_s * SAMPLE_RATE),
         end_sample=round(end_s * SAMPLE_RATE), text=text, words=words, language="en", confidence=1,
@@ -62,6 +64,72 @@ def test_an_overlap_is_trimmed_by_word_times() -> None:
     assert transcript.accept(within) == (None, "repeated")
     later = final(2.95, 5, "yes", epoch=2, words=(word("yes", 3.5),))
     assert transcript.accept(later) == (later, "whole")
+
+
+def test_a_line_of_which_half_was_told_is_told_from_there() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 2, "good morning"))
+    transcript.accept(final(3, 5, "we have no spa"))  # its worker had to stop
+    whole = final(3.01, 8, "We have no space, for ten boxes", epoch=2)
+    accepted, verdict = transcript.accept(whole)
+    assert accepted is not None
+    assert (verdict, accepted.text, accepted.first_sample) == (
+        "trimmed",
+        "space, for ten boxes",
+        5 * SAMPLE_RATE,
+    )
+    assert transcript.accept(final(3.02, 8.02, "we have no space for ten boxes", epoch=3)) == (
+        None,
+        "repeated",
+    )
+    assert transcript.accept(final(6, 9, "ten boxes", epoch=3)) == (None, "repeated")
+    assert transcript.accept(final(9, 11, "ten boxes", epoch=3))[1] == "whole"
+
+
+def test_a_first_word_alone_is_enough_to_be_a_beginning() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0.99, 1.12, "we"))
+    accepted, verdict = transcript.accept(final(1.01, 4, "we have no space", epoch=2))
+    assert accepted is not None
+    assert (verdict, accepted.text) == ("trimmed", "have no space")
+
+
+def test_one_worker_repeats_nothing() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 4, "ten boxes"))
+    assert transcript.accept(final(3, 8, "ten boxes"))[1] == "whole"
+
+
+def test_unlike_texts_are_judged_by_their_places() -> None:
+    transcript = CommittedTranscript()
+    transcript.accept(final(0, 4, "what do you need"))
+    assert transcript.accept(final(1, 5, "ten boxes please", epoch=2)) == (None, "repeated")
+    assert transcript.accept(final(2, 8, "ten boxes please", epoch=2))[1] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("told", "new", "count"),
+    [
+        ("a b c", "a b c d e", 3),
+        ("x a b c", "a b c d e", 3),
+        ("a b ca", "a b car d e", 2),
+        ("a b ca", "a b car", 2),
+        ("a x c", "a b c d", 3),
+        ("a b c d", "a c d e", 3),
+        ("मुझे दस", "मुझे दस डिब्बे", 2),
+        ("A, b.", "a b c", 2),
+        ("a b", "c d", None),
+        ("", "a", None),
+        ("a", "", None),
+    ],
+)
+def test_told_words(told: str, new: str, count: int | None) -> None:
+    assert told_words(told.split(), new.split()) == count
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1), st.lists(st.sampled_from("ijklmnop")))
+def test_what_was_told_is_cut_off_and_nothing_else(told: list[str], rest: list[str]) -> None:
+    assert told_words(told, told + rest) == len(told)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50), st.integers(1, 30)), max_size=30))

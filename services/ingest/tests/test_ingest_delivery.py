@@ -7,7 +7,8 @@ import pytest
 from fieldcoach.common.audio import Flag, unpack_chunk
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import WorkerHeartbeat
-from fieldcoach.ingest.delivery import RING_CHUNKS, RING_SAMPLES, Claim, Delivery
+from fieldcoach.ingest.delivery import WINDOW, Claim, Delivery
+from fieldcoach.ingest.ring import RING_CHUNKS, RING_SAMPLES, Lost
 from fieldcoach.ingest.timeline import Chunk
 from fieldcoach.ingest.workers import FORGET_S, WorkerTable
 
@@ -57,6 +58,12 @@ class Scene:
         self.delivery.claimed(claim, self.now)
         return claim.worker
 
+    def ack(self, seq: int, lacks: int | None = None, worker: str = "", epoch: int = 0) -> str:
+        """The present worker acknowledges; by default it has all that was sent."""
+        delivery = self.delivery
+        lacks = delivery.cur if lacks is None else lacks
+        return delivery.acked(worker or delivery.worker or "", epoch or delivery.epoch, seq, lacks, self.now)
+
     def run(self, seconds: float, ack: bool = True, hold: int | None = None) -> list[Claim]:
         """Real-time audio; the present worker acks everything (or stands at `hold`) at 4 Hz."""
         claims = []
@@ -66,12 +73,7 @@ class Scene:
             self.audio()
             self.send()
             if ack and step % 5 == 0 and self.delivery.worker in self.alive:
-                self.delivery.acked(
-                    self.delivery.worker,
-                    self.delivery.epoch,
-                    self.delivery.cur if hold is None else hold,
-                    self.now,
-                )
+                self.ack(self.delivery.cur if hold is None else hold)
             claim = self.poll()
             if claim is not None:
                 claims.append(claim)
@@ -148,7 +150,7 @@ def test_bye_moves_at_once_and_replays_from_the_ack() -> None:
     scene.audio(10)
     first = scene.take()
     scene.send()
-    scene.delivery.acked(first, 1, 4, scene.now)
+    scene.ack(4)
     scene.table.heard(heartbeat(first, bye=True), scene.now)
     claim = scene.poll()
     assert claim is not None
@@ -175,32 +177,118 @@ def test_a_stale_heartbeat_moves() -> None:
 def test_acks_of_another_time_or_worker_count_for_nothing() -> None:
     scene = Scene()
     scene.audio(5)
-    worker = scene.take()
+    scene.take()
     scene.send()
-    assert scene.delivery.acked(worker, 7, 3, scene.now) == "old"
-    assert scene.delivery.acked(new_id(), 1, 3, scene.now) == "old"
-    assert scene.delivery.acked(worker, 1, 99, scene.now) == "taken"  # of chunks that were never made
+    assert scene.ack(3, epoch=7) == "old"
+    assert scene.ack(3, worker=new_id()) == "old"
+    assert scene.ack(3, lacks=99) == "invalid"  # chunks that were never made
+    assert scene.ack(5, lacks=4) == "invalid"
     assert scene.delivery.ack == 0
-    assert scene.delivery.acked(worker, 1, 3, scene.now) == "taken"
+    assert scene.ack(3) == "taken"
     assert (scene.delivery.ack, scene.delivery.held) == (3, 2)
+    assert scene.ack(2, lacks=4) == "old"  # one that was overtaken
+    assert scene.delivery.acked(scene.delivery.worker or "", 1, 5, None, scene.now) == "taken"
+    assert scene.delivery.ack == 5
 
 
-def test_the_same_ack_for_three_seconds_goes_back() -> None:
+def test_the_same_ack_twice_below_what_is_out_goes_back_to_the_missing_chunk() -> None:
     scene = Scene()
     scene.audio(5)
-    worker = scene.take()
+    scene.take()
     scene.send()
-    scene.now += 2.9
-    assert scene.delivery.acked(worker, 1, 0, scene.now) == "taken"
-    scene.now += 0.2
-    assert scene.delivery.acked(worker, 1, 0, scene.now) == "went-back"
-    assert scene.send() == [0, 1, 2, 3, 4]
-    scene.now += 1
-    assert scene.delivery.acked(worker, 1, 0, scene.now) == "taken"
-    scene.now += 2
-    assert scene.delivery.acked(worker, 1, 0, scene.now) == "went-back"
-    assert scene.delivery.acked(worker, 1, 5, scene.now) == "taken"
-    assert scene.delivery.cur == 5
+    assert scene.ack(0, lacks=3) == "taken"
+    scene.audio(2)
+    assert scene.send() == [5, 6]
+    assert scene.ack(0, lacks=3) == "went-back"
+    assert scene.send() == [3, 4, 5, 6]
+    assert scene.ack(0, lacks=3) == "taken", "it may still be on its way"
+    assert scene.ack(0, lacks=3) == "went-back"
+    assert scene.ack(0, lacks=7) == "taken"
+    assert scene.delivery.cur == 7
+
+
+def test_an_open_utterance_is_no_hole_however_long() -> None:
+    scene = Scene()
+    scene.audio(5)
+    scene.take()
+    scene.send()
+    for _ in range(40):
+        scene.now += 0.25
+        scene.audio(4)
+        assert len(scene.send()) == 4
+        assert scene.ack(0) == "taken"
+
+
+def test_a_chunk_that_went_out_after_the_last_ack_is_not_missing() -> None:
+    scene = Scene()
+    scene.audio(2)
+    scene.take()
+    scene.send()
+    assert scene.ack(0) == "taken"
+    scene.audio()
+    scene.send()
+    assert scene.ack(0, lacks=2) == "taken"
+    assert scene.ack(0, lacks=2) == "went-back"
+
+
+def test_for_sound_that_came_late_a_worker_is_claimed_though_no_chunk_waits() -> None:
+    scene = Scene(A)
+    scene.audio(2)
+    scene.take()
+    scene.send()
+    scene.ack(2)
+    scene.delivery.disowned(B, scene.now)
+    assert scene.delivery.worker == A
+    scene.delivery.disowned(A, scene.now)
+    assert scene.delivery.worker is None
+    claim = scene.poll()
+    assert claim == Claim(A, 2, 2, resumes=1)
+    scene.delivery.claimed(claim, scene.now)
+    assert scene.delivery.worker == A
+    assert scene.poll() is None
+
+
+def test_no_more_than_a_window_is_on_its_way() -> None:
+    scene = Scene()
+    scene.audio(3 * WINDOW)
+    scene.take()
+    assert len(scene.send()) == WINDOW
+    assert not scene.delivery.has_due
+    scene.ack(0, lacks=10)
+    assert scene.send() == list(range(WINDOW, WINDOW + 10))
+
+
+def test_if_no_worker_keeps_up_moving_becomes_rarer() -> None:
+    scene = Scene()
+    scene.audio()
+    scene.take()
+    assert len(scene.run(20, ack=False)) == 4, "after 1, 3, 7 and 15 s"
+    scene.run(10)
+    scene.delivery.failovers.clear()
+    assert len(scene.run(1.5, ack=False)) == 1
+
+
+def test_a_worker_that_says_ack_and_gets_nothing_is_left_after_a_second() -> None:
+    scene = Scene()
+    scene.audio(3)
+    first = scene.take()
+    scene.send()
+    claims = []
+    for _ in range(5):
+        scene.now += 0.25
+        scene.beat()
+        scene.ack(0, lacks=1)
+        scene.send()  # gone back to, and lost again
+        claim = scene.poll()
+        if claim is not None:
+            claims.append(claim)
+    assert [(claim.worker == first, claim.from_seq) for claim in claims] == []
+    scene.now += 0.25
+    scene.beat()
+    claim = scene.poll()
+    assert claim is not None
+    assert (claim.worker == first, claim.from_seq) == (False, 0)
+    assert scene.delivery.failovers == {"no-ack": 1}
 
 
 def test_a_worker_whose_acks_never_rise_is_left_in_the_end() -> None:
@@ -245,27 +333,79 @@ def test_nobody_there_is_told_after_a_second() -> None:
     assert scene.send() == [0]
 
 
+def fill(scene: Scene, seconds: float) -> None:
+    for _ in range(round(seconds * 16_000 / 960)):
+        scene.audio()
+
+
 def test_overflow_of_the_ring_is_declared_and_the_worker_claimed_anew() -> None:
     scene = Scene()
     scene.audio()
-    scene.take()
+    first = scene.take()
     assert scene.send() == [0]
-    lost = []
-    for number in range(RING_SAMPLES // 960 + 20):
-        overflow = scene.delivery.append(Chunk(960 * (number + 1), 960, Flag.OK, PCM), scene.now)
-        if overflow:
-            lost.append(overflow)
-    assert sum(overflow.n_samples for overflow in lost) == 20 * 960
-    assert lost[0].first_sample == 960
+    scene.audio(RING_SAMPLES // 960 + 20)
+    assert scene.delivery.take_lost() == [Lost(960, 20 * 960)]
+    assert scene.delivery.take_lost() == []
+    claim = scene.poll()
+    assert claim == Claim(first, 2, 21, resumes=1), "it has what we have no more"
+    scene.audio(5)  # while it is asked, nothing falls out
+    scene.delivery.claimed(claim, scene.now, next_seq=1)
+    assert scene.send()[0] == 21
+    assert scene.delivery.take_lost() == []
+    scene.audio()
+    assert scene.delivery.held == RING_SAMPLES // 960
+
+
+def test_what_was_sent_and_fell_out_is_lost_with_its_worker() -> None:
+    scene = Scene()
+    scene.audio(3)
+    first = scene.take()
+    scene.send()
+    scene.ack(1)
+    for _ in range(RING_SAMPLES // 960):
+        scene.audio()
+        scene.send()
+        scene.ack(1)
+    assert scene.delivery.worker == first
+    assert scene.delivery.take_lost() == []
+    scene.alive.discard(first)
+    scene.now += 0.9
+    scene.beat()
     claim = scene.poll()
     assert claim is not None
-    assert (claim.epoch, claim.from_seq) == (2, 21)
-    scene.delivery.append(Chunk(10**6, 960, Flag.OK, PCM), scene.now)
-    scene.delivery.claimed(claim, scene.now)  # meanwhile its first chunk has gone
-    assert scene.delivery.worker is None
-    again = scene.poll()
-    assert again is not None
-    assert again.from_seq == 22
+    assert (claim.worker == first, claim.from_seq) == (False, 3)
+    scene.delivery.claimed(claim, scene.now)
+    assert scene.delivery.take_lost() == [Lost(960, 2 * 960)]
+
+
+def test_of_what_fell_out_the_worker_tells_what_it_lacks() -> None:
+    scene = Scene(A)
+    scene.audio(10)
+    scene.take()
+    scene.send()  # the last three get lost on the way
+    scene.connected = False
+    scene.poll()
+    fill(scene, 30)
+    scene.connected = True
+    scene.beat()
+    claim = scene.poll()
+    assert claim == Claim(A, 2, 10, resumes=1)
+    scene.delivery.claimed(claim, scene.now, next_seq=7)
+    assert scene.delivery.take_lost() == [Lost(7 * 960, 3 * 960)]
+    assert scene.send()[0] == 10
+
+
+def test_what_nobody_has_at_the_end_is_lost() -> None:
+    scene = Scene()
+    scene.audio(4)
+    scene.take()
+    scene.send()
+    scene.ack(0, lacks=3)
+    scene.delivery.append(Chunk(4 * 960, 32_000, Flag.GAP, b""), scene.now)
+    scene.audio(1, Flag.END)
+    scene.delivery.give_up()
+    assert scene.delivery.take_lost() == [Lost(3 * 960, 960)], "a gap holds nothing"
+    assert scene.delivery.held == 0
 
 
 def test_chunks_without_weight_are_bounded_too() -> None:
@@ -275,54 +415,149 @@ def test_chunks_without_weight_are_bounded_too() -> None:
     assert delivery.held == RING_CHUNKS
 
 
-def test_what_a_worker_has_may_fall_out_without_harm() -> None:
-    scene = Scene()
-    scene.audio(RING_SAMPLES // 960)
-    scene.take()
-    scene.send()
-    assert scene.delivery.append(Chunk(0, 960, Flag.OK, PCM), scene.now) is None
-    assert scene.delivery.worker is not None
-    assert scene.delivery.ack == 1
-
-
 def test_while_we_are_cut_off_nobody_is_to_blame() -> None:
     scene = Scene()
     scene.audio()
     worker = scene.take()
     scene.run(1)
-    acked = scene.delivery.ack
+    scene.ack(scene.delivery.ack, lacks=scene.delivery.cur)
+    lacks = scene.delivery.heard
+    scene.audio(2)
+    scene.send()
     scene.connected = False
-    for _ in range(60):
+    for _ in range(400):
         scene.now += 0.05
         scene.audio()
         assert scene.poll() is None
     scene.connected = True
     assert scene.poll() is None  # a second of grace, though heartbeats are old
     assert scene.delivery.worker == worker
-    assert scene.send()[0] == acked  # what was on its way may be lost
-    scene.now += 0.6
-    assert scene.delivery.acked(worker, 1, acked, scene.now) == "went-back"
+    assert scene.send()[0] == lacks  # what was on its way may be lost
+    scene.now += 0.9
+    assert scene.poll() is None
+    scene.beat()
+    scene.now += 0.2
+    assert scene.poll() is None
+    assert scene.delivery.failovers == {}
+    scene.now += 0.95
+    scene.beat()
+    assert scene.poll() is not None, "then the second of every day"
+    assert scene.delivery.failovers == {"no-ack": 1}
+
+
+def test_after_an_overflow_the_worker_that_knows_more_is_waited_for() -> None:
+    scene = Scene()
+    scene.audio(3)
+    first = scene.take()
+    other = ({A, B} - {first}).pop()
+    scene.send()
+    scene.connected = False
+    scene.poll()
+    scene.now += 40
+    fill(scene, 40)
+    scene.connected = True
+    scene.table.heard(heartbeat(other), scene.now)
+    assert scene.poll() is None
+    scene.now += 0.3
+    scene.beat()
+    claim = scene.poll()
+    assert claim is not None
+    assert (claim.worker, claim.resumes) == (first, 1)
+    scene.delivery.refused(claim)
+    claim = scene.poll()
+    assert claim is not None
+    assert (claim.worker, claim.resumes) == (other, None)
+    scene.delivery.claimed(claim, scene.now)
+    lost = scene.delivery.take_lost()
+    assert lost[0].first_sample == 0
+
+
+def test_after_we_were_stopped_others_get_a_second() -> None:
+    scene = Scene()
+    scene.audio()
+    scene.take()
+    scene.run(1)
+    scene.now += 3
+    assert scene.poll() is None
     scene.now += 0.5
     scene.beat()
+    scene.audio()
+    scene.send()
     assert scene.poll() is None
     assert scene.delivery.failovers == {}
 
 
-def test_after_a_long_outage_the_session_is_claimed_anew() -> None:
-    scene = Scene()
-    scene.audio()
+def test_after_a_long_stop_of_ours_the_worker_is_asked_what_it_has() -> None:
+    scene = Scene(A)
+    scene.audio(2)
     scene.take()
     scene.send()
-    scene.connected = False
     scene.poll()
-    scene.now += 6
+    scene.ack(0)
+    scene.now += 10
     scene.audio()
-    scene.connected = True
     scene.beat()
+    assert scene.poll() == Claim(A, 2, 0, resumes=1)
+
+
+def test_a_worker_that_stops_goes_on_listening_until_another_one_has_taken_over() -> None:
+    scene = Scene()
+    scene.audio(10)
+    first = scene.take()
+    scene.send()
+    scene.ack(4)
+    scene.table.heard(heartbeat(first, bye=True, draining=True), scene.now)
     claim = scene.poll()
     assert claim is not None
-    assert claim.epoch == 2
+    assert claim.worker != first
+    scene.audio()
+    assert scene.send() == [10]
+    assert scene.ack(6) == "taken"
+    assert scene.delivery.ack == 4, "the other one was offered everything from there"
+    scene.delivery.refused(claim)
+    assert scene.poll() is None
+    assert scene.ack(6) == "taken"
+    assert scene.delivery.ack == 6
+    scene.now += 0.3
+    scene.table.heard(heartbeat(first, bye=True, draining=True), scene.now)
+    again = scene.poll()
+    assert again is not None
+    assert (again.worker, again.epoch, again.from_seq) == (claim.worker, 3, 6)
+    scene.delivery.claimed(again, scene.now)
+    assert scene.delivery.failovers == {"bye": 1}
+    assert scene.send() == [6, 7, 8, 9, 10]
+
+
+def test_the_only_worker_is_heard_out_and_then_waited_for() -> None:
+    scene = Scene(A)
+    scene.audio(3)
+    scene.take()
+    scene.send()
+    for _ in range(20):
+        scene.now += 0.25
+        scene.table.heard(heartbeat(A, bye=True, draining=True), scene.now)
+        scene.audio(4)
+        assert len(scene.send()) == 4
+        scene.ack(0)
+        assert scene.poll() is None
     assert scene.delivery.failovers == {}
+    scene.now += 0.9
+    scene.audio()
+    assert scene.poll() is None
+    assert scene.delivery.worker is None
+    assert scene.delivery.failovers == {"stale": 1}
+    scene.alive = {B}
+    scene.now += 0.3
+    scene.beat()
+    assert scene.poll() == Claim(B, 2, 0)
+
+
+def test_of_a_stuck_worker_nothing_is_resumed() -> None:
+    scene = Scene(A)
+    scene.audio()
+    scene.take()
+    claims = scene.run(25, hold=0)
+    assert [claim.resumes for claim in claims] == [None]
 
 
 def test_a_reconnect_before_the_first_audio_is_nothing() -> None:
@@ -338,30 +573,33 @@ def test_after_a_pause_the_session_is_claimed_anew() -> None:
     scene.audio()
     scene.take()
     scene.send()
-    scene.delivery.acked(A, 1, 1, scene.now)
-    scene.now += 5
-    scene.beat()
-    assert scene.poll() is None
+    scene.ack(1)
+    for _ in range(10):
+        scene.now += 0.5
+        scene.beat()
+        assert scene.poll() is None
     scene.audio()
     assert scene.delivery.peek() is None
     claim = scene.poll()
-    assert claim is not None
-    assert (claim.epoch, claim.from_seq) == (2, 1)
+    assert claim == Claim(A, 2, 1, resumes=1)
 
 
-def test_after_the_end_missing_acks_are_no_failure_but_death_is() -> None:
+def test_after_the_end_has_arrived_missing_acks_are_no_failure_but_death_is() -> None:
     scene = Scene()
     scene.audio(3)
     first = scene.take()
     scene.send()
-    assert not scene.delivery.has_sent_end
     scene.audio(1, Flag.END)
     scene.send()
-    assert scene.delivery.has_sent_end
+    assert not scene.delivery.has_delivered_end
+    scene.ack(0)
+    assert scene.delivery.has_delivered_end
     for _ in range(20):
         scene.now += 0.5
         scene.beat()
         assert scene.poll() is None
+    scene.table.heard(heartbeat(first, bye=True), scene.now)
+    assert scene.poll() is None, "it finishes what it has"
     scene.alive.discard(first)
     scene.now += 1
     scene.beat()
@@ -370,11 +608,39 @@ def test_after_the_end_missing_acks_are_no_failure_but_death_is() -> None:
     assert claim.from_seq == 0
 
 
+def test_an_end_that_got_lost_is_sent_again() -> None:
+    scene = Scene(A)
+    scene.audio(3)
+    scene.take()
+    scene.audio(1, Flag.END)
+    scene.send()
+    scene.ack(3, lacks=3)
+    assert scene.ack(3, lacks=3) == "went-back"
+    assert scene.send() == [3]
+    for _ in range(2):
+        scene.now += 0.5
+        scene.beat()
+        assert scene.poll() is None
+    scene.now += 0.5
+    scene.beat()
+    claim = scene.poll()
+    assert claim is not None
+    assert claim.from_seq == 3
+
+
+def test_a_takeover_of_many_spreads_before_the_next_heartbeat() -> None:
+    table = WorkerTable(draw=random.Random(1))
+    table.heard(heartbeat(A, slots=100), 0.0)
+    table.heard(heartbeat(B, slots=100), 0.0)
+    chosen = [table.choose(0.1) for _ in range(60)]
+    assert chosen.count(A) == chosen.count(B) == 30
+
+
 def test_the_less_loaded_of_two_is_chosen() -> None:
     table = WorkerTable(draw=random.Random(1))
     table.heard(heartbeat(A, used=3), 0.0)
     table.heard(heartbeat(B, used=1), 0.0)
-    assert {table.choose(0.1) for _ in range(20)} == {B}
+    assert {table.choose(0.1) for _ in range(2)} == {B}
     assert table.choose(0.1, avoid={B}) == A
     assert table.choose(2.0) is None
     assert table.slots_free(0.1) == 4
@@ -426,7 +692,7 @@ def test_whatever_workers_do_every_chunk_reaches_one_in_order(seed: int) -> None
         worker = scene.delivery.worker
         if worker in scene.alive and noise.random() < 0.3:
             seq = expected[worker, scene.delivery.epoch]
-            scene.delivery.acked(worker, scene.delivery.epoch, seq, scene.now)
+            scene.ack(seq, seq)
             assert committed <= scene.delivery.ack
             committed = scene.delivery.ack
     assert committed > 1_000
@@ -437,7 +703,7 @@ def test_a_worker_that_has_released_the_session_is_claimed_again_for_late_sound(
     scene.audio()
     scene.take()
     scene.send()
-    scene.delivery.acked(A, scene.delivery.epoch, 1, scene.now)
+    scene.ack(1)
     scene.delivery.disowned(B, scene.now)
     assert scene.delivery.worker == A, "it is not B's word"
     scene.delivery.want()
@@ -445,7 +711,7 @@ def test_a_worker_that_has_released_the_session_is_claimed_again_for_late_sound(
     scene.delivery.disowned(A, scene.now)
     assert scene.delivery.worker is None
     claim = scene.poll()
-    assert claim == Claim(A, 2, 1)
+    assert claim == Claim(A, 2, 1, resumes=1)
     scene.delivery.claimed(claim, scene.now)
     assert (scene.delivery.worker, scene.poll(), scene.send()) == (A, None, [])
     assert scene.delivery.failovers == {}
@@ -464,7 +730,7 @@ def test_after_the_end_no_refusal_claims_again() -> None:
     scene.audio(flags=Flag.END)
     scene.take()
     scene.send()
-    scene.delivery.acked(A, scene.delivery.epoch, 2, scene.now)
+    scene.ack(2)
     scene.delivery.disowned(A, scene.now)
     assert scene.delivery.worker == A
     assert scene.poll() is None

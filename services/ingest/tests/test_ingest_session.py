@@ -135,6 +135,21 @@ def test_a_visit_from_the_offer_to_the_end() -> None:
     assert scene.session.is_gone(scene.now)
 
 
+def test_what_no_worker_has_long_after_the_end_is_told() -> None:
+    scene = Scene(has_worker=False)
+    scene.pass_time(1, talking=True)
+    scene.session.end("user", scene.now, announce=False)
+    scene.pass_time(LINGER_S - 0.5)
+    assert scene.gaps() == []
+    scene.pass_time(1)
+    gaps = scene.gaps()
+    assert sum(gap.n_samples for gap in gaps) == pytest.approx(SAMPLE_RATE, abs=1_000)
+    assert {gap.reason for gap in gaps} == {"no-asr"}
+    assert not scene.session.is_gone(scene.now), "that has to go out first"
+    scene.session.outbox.clear()
+    assert scene.session.is_gone(scene.now)
+
+
 def test_the_transcript_of_a_running_session_is_never_complete() -> None:
     scene = Scene()
     scene.session.transcript_complete(scene.now)

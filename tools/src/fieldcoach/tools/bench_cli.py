@@ -16,6 +16,16 @@ Visits = Annotated[Path | None, typer.Option(help="Other visits of the same form
 
 
 @bench.command()
+def failover(quick: Quick = False, as_json: AsJson = False, visits: Visits = None) -> None:
+    """What a dying worker or bus costs sixty sessions, fault by fault."""
+    from .bench.failover import bench_failover
+    from .bench.report import report
+
+    with reported():
+        run(report(lambda console: bench_failover(project_root(), quick, visits, console), as_json))
+
+
+@bench.command()
 def visit(quick: Quick = False, as_json: AsJson = False, visits: Visits = None) -> None:
     """Whole visits: words, cues, orders, and where the time goes."""
     from .bench.report import report

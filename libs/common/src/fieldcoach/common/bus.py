@@ -8,6 +8,7 @@ durable events wait in a bounded outbox here.
 import asyncio
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -32,6 +33,9 @@ MAX_PENDING_BYTES = 256 * 1024
 OUTBOX_EVENTS = 2_000
 OUTBOX_RETRY_S = 0.05
 """A full send buffer (256 KiB) is out in milliseconds once the loop turns."""
+RESEND_S = 20.0
+"""Events sent so shortly before the connection broke are sent again: a server that was killed may have taken
+them with it. It is noticed at once if its host lives, else by two pings, after 15 s."""
 
 M = TypeVar("M", bound=Message)
 Handler = Callable[[str, bytes, Headers], None]
@@ -48,6 +52,9 @@ class Bus:
         self._nc = Client()
         self._js: JetStreamContext | None = None
         self._outbox: deque[tuple[str, bytes, dict[str, str]]] = deque()
+        self._sent_lately: deque[tuple[float, tuple[str, bytes, dict[str, str]]]] = deque(
+            maxlen=OUTBOX_EVENTS
+        )
         self._flushing = asyncio.Lock()
         self._retrying = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,6 +140,11 @@ class Bus:
         """Whether a publish would go out now; otherwise the caller keeps its message."""
         return bool(self._nc.is_connected) and self._nc.pending_data_size < MAX_PENDING_BYTES
 
+    @property
+    def has_unsent_events(self) -> bool:
+        """Whether durable events wait in the outbox, or are on their way out of it."""
+        return bool(self._outbox) or self._flushing.locked()
+
     # ── publish ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
@@ -169,14 +181,15 @@ class Bus:
     async def _flush_outbox(self) -> None:
         async with self._flushing:  # two writers at once would change the order
             while self._outbox:
+                event = self._outbox.popleft()
                 try:
-                    await self.publish(*self._outbox[0])
-                except BackPressure:
-                    self._flush_later()
-                    return
-                except BusUnavailable:
-                    return  # the reconnect flushes
-                self._outbox.popleft()
+                    await self.publish(*event)
+                except BusUnavailable as error:
+                    self._outbox.appendleft(event)
+                    if isinstance(error, BackPressure):
+                        self._flush_later()
+                    return  # else the reconnect flushes
+                self._sent_lately.append((time.monotonic(), event))
 
     def _flush_later(self) -> None:
         # no event may follow that would take the waiting ones along: the last of a visit is its summary
@@ -191,7 +204,7 @@ class Bus:
 
     def _event_subject(self, event: EventMessage) -> str:
         match event.kind:
-            case "final":
+            case "final" | "transcript.complete":  # one writer, one subject: no reader sees them out of order
                 return self.subjects.final(event.session)
             case "cue" | "checklist" | "metrics" | "summary":
                 return self.subjects.cue(event.session)
@@ -304,6 +317,13 @@ class Bus:
 
     async def _disconnected(self) -> None:
         self.faults.add("disconnected")
+        self._send_again(time.monotonic() - RESEND_S)
+
+    def _send_again(self, since: float) -> None:
+        """Put what was sent since then before what waits. Who has an event knows it by its number."""
+        again = [item for sent_at, item in self._sent_lately if sent_at >= since]
+        self._sent_lately.clear()
+        self._outbox.extendleft(reversed(again))
 
     async def _reconnected(self) -> None:
         self.faults.add("reconnected")

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +14,12 @@ from fieldcoach.common.audio import SAMPLE_RATE
 
 from .engines.base import Engine, Segment
 from .engines.choice import open_engine
-from .engines.models import Progress
+from .engines.models import Fetch, Progress
 from .settings import AsrSettings
 from .voice import Silero
 
+Opener = Callable[[AsrSettings, Fetch | None, Progress | None], Engine]
+"""Finds, loads and warms up an engine."""
 ROUNDS: Final = 3
 LENGTH_S: Final = 3.0
 """A typical utterance."""
@@ -31,7 +34,7 @@ class Loaded:
     decode_s: float
 
 
-async def load(settings: AsrSettings, progress: Progress) -> Loaded:
+async def load(settings: AsrSettings, progress: Progress, opener: Opener = open_engine) -> Loaded:
     """Load in a thread of its own, which a shutdown need not wait for: a download may take minutes.
 
     Raises:
@@ -51,7 +54,7 @@ async def load(settings: AsrSettings, progress: Progress) -> Loaded:
     def work() -> None:
         result: Loaded | BaseException
         try:
-            engine = open_engine(settings, None, progress)
+            engine = opener(settings, None, progress)
             result = Loaded(engine, Silero(), calibrate(engine))
         except BaseException as error:  # it goes to whoever awaits
             result = error

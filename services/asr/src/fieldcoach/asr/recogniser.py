@@ -125,6 +125,14 @@ class SessionRecogniser:
         """The sample after the newest that has come."""
         return self._timeline.head if self._timeline else 0
 
+    def renumber(self, seq: int) -> None:
+        """Another ingest counts the chunks from now on: all that came before is its chunk `seq`."""
+        if self._timeline is not None:
+            self._timeline.renumber(seq)
+        for utterance in (*self._ended, *([self._open] if self._open else ())):
+            utterance.first_seq = seq
+        self._next_seq = seq + 1
+
     # ── audio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, chunk: PcmChunk, now: float) -> list[Action]:

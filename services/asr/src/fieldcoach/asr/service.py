@@ -30,10 +30,12 @@ from .actions import Action, Complete, Dropped, Retried, Withdraw
 from .backfill import BackfillRun
 from .decoders import Decoders
 from .engines.base import Engine, Segment
+from .engines.choice import open_engine
 from .errors import AsrError
 from .jobs import Decoded, Job, Kind
 from .load import Capacity, Pace
-from .loading import load
+from .loading import Opener, load
+from .patience import Patience
 from .publisher import Publisher
 from .recogniser import SessionRecogniser
 from .scheduler import Scheduler
@@ -49,6 +51,10 @@ TICK_S: Final = 0.25
 """Heartbeats and acks at 4 Hz: an ingest takes a worker for dead after 0.8 s."""
 SILENT_S: Final = 5.0
 """A session that sends nothing for so long has gone elsewhere, or nowhere."""
+MOVED_S: Final = 1.0
+"""While we are stopping: a session that sends nothing for so long has been taken over."""
+LAST_WORDS_S: Final = 1.0
+"""Of the time to stop is kept for decoding what must end now."""
 OUTBOUND_PARTIALS: Final = 1_000
 """Beyond this backlog partials are dropped; finals never are, and the recognisers bound them."""
 LISTEN_S: Final = 0.005
@@ -73,8 +79,9 @@ class _Filled:
 class AsrService:
     """One worker process."""
 
-    def __init__(self, settings: AsrSettings, bus: Bus) -> None:
+    def __init__(self, settings: AsrSettings, bus: Bus, opener: Opener = open_engine) -> None:
         self._settings = settings
+        self._opener = opener
         self._bus = bus
         self.worker = new_id()
         self.telemetry = AsrTelemetry()
@@ -114,15 +121,29 @@ class AsrService:
         return self._reason
 
     async def drain(self) -> None:
-        """Say bye, so that open utterances move on at once; publish what has ended; stop."""
+        """Say bye and go on listening until the others have taken over; stop when everything is said.
+
+        A session that nobody takes ends at its next pause, or where it is when there is no more time: what
+        it has said by then is published, and the ingest keeps what follows.
+        """
+        began = time.monotonic()
         self.begin_draining()
         await self._beat()
-        for session in self._sessions.values():
-            if session.recogniser.is_pausing:
-                self._do(session, session.recogniser.finish(time.monotonic()))
+        deadline = began + self._settings.drain_timeout_s - 1
+        while (now := time.monotonic()) < deadline - LAST_WORDS_S:
+            listening = [one for one in self._sessions.values() if not one.is_finishing]
+            if all(now - one.heard_at > MOVED_S for one in listening):
+                break
+            for session in listening:
+                if now - began > MOVED_S and session.recogniser.is_pausing:
+                    self._do(session, session.finish(now))
+            await asyncio.sleep(TICK_S / 5)
+        for session in list(self._sessions.values()):
+            is_ours = now - session.heard_at <= MOVED_S
+            if not session.is_finishing and (is_ours or session.recogniser.is_pausing):
+                self._do(session, session.finish(now))
         if self._decoders:
             self._decoders.dispatch()
-        deadline = time.monotonic() + self._settings.drain_timeout_s - 1
         while self._owes_finals() and time.monotonic() < deadline:
             self._said.clear()
             with suppress(TimeoutError):
@@ -142,7 +163,8 @@ class AsrService:
         self._draining = True
 
     def _owes_finals(self) -> bool:
-        owed = any(session.recogniser.owes_finals for session in self._sessions.values())
+        sessions = self._sessions.values()
+        owed = any(session.recogniser.owes_finals or session.unsaid for session in sessions)
         return owed or not self._outbound.empty()
 
     async def _load(self) -> None:
@@ -152,7 +174,7 @@ class AsrService:
             self._reason = f"downloading the model: {come}"
 
         try:
-            loaded = await load(self._settings, progress)
+            loaded = await load(self._settings, progress, self._opener)
         except AsrError as error:
             self._reason = str(error)
             log.error("not ready", extra={"error": str(error)})
@@ -193,9 +215,9 @@ class AsrService:
         claim = ClaimRequest.decode(payload)
         reason = self._why_refuse(claim)
         self.telemetry.claims.add(reason or "accepted")
-        if reason is None:
-            self._take(claim)
-        return ClaimReply(accepted=reason is None, reason=reason)
+        if reason is not None:
+            return ClaimReply(accepted=False, reason=reason)
+        return ClaimReply(accepted=True, next_seq=self._take(claim).resumed_at)
 
     def _why_refuse(self, claim: ClaimRequest) -> str | None:
         held = self._sessions.get(claim.session)
@@ -212,14 +234,19 @@ class AsrService:
         if held is None:
             used = len(self._sessions)
             return "full" if used >= self._capacity.slots(used) else None
+        if held.is_finishing and held.ingest != claim.ingest:
+            return "finishing"  # its last words are nowhere else
         is_repeat = claim.epoch == held.epoch and claim.from_seq == held.from_seq
         return None if claim.epoch > held.epoch or is_repeat else "bad-request"
 
-    def _take(self, claim: ClaimRequest) -> None:
+    def _take(self, claim: ClaimRequest) -> Session:
         held = self._sessions.get(claim.session)
         if held is not None:
             if held.epoch == claim.epoch:
-                return  # the reply to the first request was lost
+                return held  # the reply to the first request was lost
+            if held.go_on(claim):
+                self._log_claim(claim, held)
+                return held
             self._release(held, "claimed-again")
         assert self._engine is not None
         assert self._silero is not None
@@ -235,9 +262,12 @@ class AsrService:
         if held is not None:
             session.numbers, session.partial_numbers = held.numbers, held.partial_numbers
         self._sessions[claim.session] = session
-        log.info(
-            "claimed", extra={"session": claim.session, "epoch": claim.epoch, "from_seq": claim.from_seq}
-        )
+        self._log_claim(claim, session)
+        return session
+
+    def _log_claim(self, claim: ClaimRequest, session: Session) -> None:
+        facts = {"epoch": claim.epoch, "from_seq": claim.from_seq, "resumed_at": session.resumed_at}
+        log.info("claimed", extra={"session": claim.session, **facts})
 
     def _offered(self) -> tuple[str, ...]:
         assert self._engine is not None
@@ -395,6 +425,7 @@ class AsrService:
                 case PartialText() | FinalText() | Complete():
                     if isinstance(action, FinalText):
                         session.said.add(action)
+                        session.unsaid += 1
                     self._outbound.put_nowait((session, action))
                 case Retried(reason):
                     self.telemetry.filters.add(f"retried-{reason}")
@@ -416,6 +447,7 @@ class AsrService:
                 case FinalText():
                     assert self._engine is not None
                     await self._publisher.final(session, what, self._engine)
+                    session.unsaid -= 1
                 case _LateText(late, run):
                     assert self._engine is not None
                     late_ms = run.late_ms(time.monotonic())
@@ -445,6 +477,7 @@ class AsrService:
     async def _tick(self) -> None:
         before = time.monotonic(), time.process_time(), 0.0, 0
         due = time.monotonic()
+        patience = Patience(due)
         while True:
             now, cpu = time.monotonic(), time.process_time()
             worked, decodes = (
@@ -455,8 +488,9 @@ class AsrService:
             if self._engine is not None:
                 self._capacity.observe(cpu - before[1], elapsed * len(self._sessions), decodes - before[3])
             before = now, cpu, worked, decodes
+            patience.tick(now, self._bus.is_connected)
             for session in list(self._sessions.values()):
-                if now - session.heard_at > SILENT_S and not session.is_finishing:
+                if patience.quiet_s(session.heard_at, now) > SILENT_S and not session.is_finishing:
                     self._do(session, session.finish(now))
             if self._decoders:
                 self._decoders.dispatch()
@@ -484,10 +518,9 @@ class AsrService:
 
     async def _acknowledge(self, sessions: Iterable[Session]) -> None:
         by_ingest: defaultdict[str, list[Ack]] = defaultdict(list)
-        now = time.monotonic()
+        is_all_out = not self._bus.has_unsent_events
         for session in sessions:
-            if (ack := session.ack(now)) is not None:
-                by_ingest[session.ingest].append(ack)
+            by_ingest[session.ingest].append(session.ack(is_all_out))
         for ingest, acks in by_ingest.items():
             batch = AckBatch(worker=self.worker, acks=tuple(acks))
             await self._send(self._bus.subjects.ack(ingest), batch.encode())

@@ -1,6 +1,7 @@
 """One session as the service holds it: its ownership, its recogniser, and the chunks that wait."""
 
 from collections import deque
+from dataclasses import replace
 from typing import Final
 
 from fieldcoach.common.audio import Flag, PcmChunk
@@ -15,9 +16,6 @@ from .said import SaidWords
 
 INBOX_CHUNKS: Final = 600
 """36 s of 60 ms chunks: more than the ingest's ring of 30 s can send at once."""
-
-HOLE_S: Final = 0.6
-"""The same ack goes out twice more at 4 Hz, which asks the ingest to go back; then none."""
 
 
 class Session:
@@ -34,7 +32,12 @@ class Session:
         self.last_decode_s = 0.0
         self.heard_at = now
         """When the last chunk was consumed, monotonic seconds."""
-        self._hole_since: float | None = None
+        self.unsaid = 0
+        """Finals on their way from the recogniser to the bus."""
+        self.resumed_at: int | None = None
+        """What the present claim was answered: the chunk that was lacking, None if it began anew."""
+        self._heard_epoch: int | None = None  # of the last chunk
+        self._forgettable = claim.from_seq
         self.is_finishing = False
         """No more audio will be heard."""
         self.backfills = 0
@@ -61,15 +64,39 @@ class Session:
         """Whether chunks wait for the listener."""
         return bool(self._inbox)
 
-    def ack(self, now: float) -> Ack | None:
-        """What the ingest may forget: everything before the chunk we would need again.
+    def go_on(self, claim: ClaimRequest) -> bool:
+        """Obey another claim for this session with what is here; False if it must begin anew.
 
-        None while a chunk has been missing for long: an ingest that has not gone back by then must believe
-        that we are gone, and claim the session anew from the last ack.
+        If we were the last that this ingest sent audio to, nobody else has said anything since: nothing is
+        heard twice, and what the ingest has dropped meanwhile is still here. Another ingest counts its
+        chunks anew, and has nothing of what was said before; its first chunk follows a hole, which ends
+        what was open.
         """
-        if self._hole_since is not None and now - self._hole_since > HOLE_S:
-            return None
-        return Ack(session=self.id, epoch=self.epoch, seq=self.recogniser.needed_seq)
+        is_ours = claim.ingest == self.ingest
+        if self.is_finishing or (is_ours and (claim.resumes is None or claim.resumes != self._heard_epoch)):
+            return False
+        lacking = self._intake.next_seq if is_ours else claim.from_seq
+        if not is_ours:
+            self._renumber(claim.from_seq - 1)
+            self._forgettable = claim.from_seq
+        self._intake = Intake(claim.epoch, max(lacking, claim.from_seq))
+        self.ingest, self.from_seq = claim.ingest, claim.from_seq
+        self.resumed_at = lacking if is_ours else None
+        return True
+
+    def _renumber(self, seq: int) -> None:
+        self.recogniser.renumber(seq)
+        self._inbox = deque((replace(chunk, seq=seq), at) for chunk, at in self._inbox)
+
+    def ack(self, is_all_out: bool) -> Ack:
+        """What the ingest may forget, and what we wait for.
+
+        While a final of ours, or of anybody's, has not gone out (`is_all_out`), nothing more may be
+        forgotten: if this process dies now, another one must say it.
+        """
+        if is_all_out and not self.unsaid:
+            self._forgettable = max(self._forgettable, self.recogniser.needed_seq)
+        return Ack(session=self.id, epoch=self.epoch, seq=self._forgettable, next_seq=self._intake.next_seq)
 
     def receive(self, chunk: PcmChunk, now: float) -> str:
         """Take a chunk from the bus; returns what became of it, a metric label."""
@@ -78,12 +105,10 @@ class Session:
         if chunk.epoch == self.epoch and len(self._inbox) >= INBOX_CHUNKS:
             return "overflow"  # like a hole: the ingest sends it again
         admitted = self._intake.admit(chunk)
-        if admitted is Admitted.HOLE and self._hole_since is None:
-            self._hole_since = now
         if admitted is Admitted.YES:
-            self._hole_since = None
             self._inbox.append((chunk, now))
             self.heard_at = now
+            self._heard_epoch = chunk.epoch
         return admitted.value
 
     def listen(self) -> list[Action]:

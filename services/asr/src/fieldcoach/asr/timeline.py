@@ -4,7 +4,7 @@ Positions are samples since the session's first. Only what may still be needed i
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,10 @@ class Timeline:
     def seq_at(self, sample: int) -> int | None:
         """The chunk that brought this sample; None if it has not come yet."""
         return next((piece.seq for piece in self._pieces if sample < piece.end), None)
+
+    def renumber(self, seq: int) -> None:
+        """All that is here came before another count of chunks began: it has this number in it."""
+        self._pieces = deque(replace(piece, seq=seq) for piece in self._pieces)
 
     def arrival_of(self, sample: int) -> float | None:
         """When the chunk came that brought this sample; None if it has not come yet."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import BusUnavailable, MessageRejected
@@ -16,6 +16,9 @@ from .session import Session
 from .telemetry import IngestTelemetry
 
 log = logging.getLogger(__name__)
+
+FLUSH_S: Final = 0.002
+"""A full send buffer (256 KiB) needs about so long."""
 
 
 class Outgoing:
@@ -76,6 +79,8 @@ class Outgoing:
                     await self.send(session)
                 except BusUnavailable:
                     self._bus.faults.add("chunk-kept")  # its next tick marks the session again
+            if not self._bus.can_publish:
+                await asyncio.sleep(FLUSH_S)
 
     async def send(self, session: Session) -> None:
         """Everything that this session has.
@@ -92,6 +97,8 @@ class Outgoing:
             now = time.monotonic()
             delivery.sent(now)
             session.uplinks.published(chunk, now)
+        if delivery.has_due and self._bus.is_connected:  # the send buffer is full
+            self.mark(session)
         while session.outbox:
             await self._bus.publish_event(session.outbox.popleft())
         while session.retired:
@@ -108,6 +115,7 @@ class Outgoing:
             from_seq=claim.from_seq,
             ingest=self._ingest,
             languages=session.languages,
+            resumes=claim.resumes,
         )
         subject = self._bus.subjects.asr_claim(claim.worker)
         try:
@@ -119,7 +127,7 @@ class Outgoing:
         now = time.monotonic()
         if reply.accepted:
             self._telemetry.claims.add("accepted")
-            session.claimed(claim, now)
+            session.claimed(claim, now, reply.next_seq)
         else:
             self._telemetry.claims.add(f"refused-{reply.reason or 'unsaid'}")
             session.refused(claim, now)

@@ -177,12 +177,12 @@ class IngestService:
         elif isinstance(event, ProfileApplied):
             session.adaptation.applied(event.command, event.rung, time.monotonic())
             self.telemetry.applied(event)
-        elif isinstance(event, TranscriptComplete):
-            session.transcript_complete(time.monotonic())
 
     def _on_final(self, _subject: str, payload: bytes, headers: Headers) -> None:
         final = decode_event(payload)
         session = self.sessions.get(final.session)
+        if session is not None and isinstance(final, TranscriptComplete):
+            session.transcript_complete(time.monotonic())
         if session is None or not isinstance(final, FinalTranscript) or final.backfill:
             return
         uplink = session.uplinks.of(final.end_sample)

@@ -24,12 +24,13 @@ from fieldcoach.common.numbering import EventNumbers
 
 from .adaptation import Adaptation, Command
 from .connection import Connection
-from .delivery import Claim, Delivery, DeliveryTiming, Overflow
+from .delivery import Claim, Delivery, DeliveryTiming
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
 from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, Range, missing_list
 from .profile import SendProfile
 from .resumption import Resumption
+from .ring import Lost
 from .stream import AudioStream
 from .telemetry import IngestTelemetry, wall_offset_s
 from .timeline import Timeline
@@ -104,7 +105,7 @@ class Session:
         self._numbers = EventNumbers()
         self._ending_numbers = EventNumbers()
         self._is_degraded = False
-        self._overflow: Overflow | None = None
+        self._overflow: Lost | None = None
         self._failovers_told: dict[str, int] = {}
         if resumption is not None:
             self._resume(resumption, now)
@@ -112,6 +113,8 @@ class Session:
         self.due_at = now
         """When `tick` and the connections' upkeep are due: 10 times a second and at deadlines."""
         self._gone_at: float | None = None
+        self._is_settled = False
+        self._heard_after_end = 0
 
     def _resume(self, resumption: Resumption, now: float) -> None:
         """Another ingest had this session: its clock goes on, under a higher epoch."""
@@ -305,6 +308,8 @@ class Session:
                 self._command(command, peer)
         self._note_hold(now)
         self._ask_missing(now)
+        if self._gone_at is not None and not self._is_settled:
+            self._wait_for_last_words(now)
         if self.life.should_free(now):
             for peer in list(self._peers):
                 self.on_lost(peer, "vanished", now)
@@ -327,22 +332,33 @@ class Session:
         if ranges is not None:
             self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
 
+    def _wait_for_last_words(self, now: float) -> None:
+        """After the end; a bus that is away, or a worker that catches up, is no reason to forget anything."""
+        heard, self._heard_after_end = self._heard_after_end, self.delivery.heard
+        if not self._is_connected() or heard != self.delivery.heard:
+            self._gone_at = now + LINGER_S
+        elif self._gone_at is not None and now >= self._gone_at:
+            self._is_settled = True
+            self.delivery.give_up()
+
     def late_ms(self, sample: int, now: float) -> float:
         """How far the session's clock is past this sample, in ms."""
         return max(0.0, (self._timeline.expected_at(now) - sample) * 1_000 / SAMPLE_RATE)
 
     def is_gone(self, now: float) -> bool:
         """Whether nothing of the session is needed any more."""
-        return self._gone_at is not None and now >= self._gone_at and not self.outbox
+        is_due = self._gone_at is not None and now >= self._gone_at
+        return is_due and self._is_settled and not self.outbox
 
     def transcript_complete(self, now: float) -> None:
         """The asr has said its last word."""
         if self.life.has_ended:
             self._gone_at = now
+            self._is_settled = True
 
-    def claimed(self, claim: Claim, now: float) -> None:
-        """The worker took the session."""
-        self.delivery.claimed(claim, now)
+    def claimed(self, claim: Claim, now: float, next_seq: int | None = None) -> None:
+        """The worker took the session; with `next_seq` it goes on with what it had."""
+        self.delivery.claimed(claim, now, next_seq)
         self._collect(now)
 
     def refused(self, claim: Claim, now: float) -> None:
@@ -352,8 +368,8 @@ class Session:
 
     def acked(self, worker: str, ack: Ack, now: float) -> str:
         """A worker acknowledged; gives what came of it."""
-        outcome = self.delivery.acked(worker, ack.epoch, ack.seq, now)
-        if outcome == "went-back":
+        outcome = self.delivery.acked(worker, ack.epoch, ack.seq, ack.next_seq, now)
+        if self.delivery.has_due:  # gone back, or the way is free again
             self._wake(self)
         return outcome
 
@@ -407,14 +423,14 @@ class Session:
         """What the cores have made becomes chunks to send and events to tell."""
         for chunk in self._timeline.drain():
             self._telemetry.chunk(chunk)
-            overflow = self.delivery.append(chunk, now)
-            if overflow is not None:
-                self._overflowed(overflow)
+            self.delivery.append(chunk, now)
         for hole in self._timeline.drain_holes():
             if hole.is_told:
                 self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
+        for lost in self.delivery.take_lost():
+            self._overflowed(lost)
         self._tell_overflow()
         self._tell(now)
         self._wake(self)
@@ -463,11 +479,12 @@ class Session:
             )
         )
 
-    def _overflowed(self, overflow: Overflow) -> None:
+    def _overflowed(self, lost: Lost) -> None:
         """Chunks fall out one by one; they are told as stretches of 5 s, and when there is a worker again."""
-        before = self._overflow
-        first = overflow.first_sample if before is None else before.first_sample
-        self._overflow = Overflow(first, overflow.first_sample + overflow.n_samples - first)
+        before = self._overflow or lost
+        first = min(before.first_sample, lost.first_sample)
+        end = max(before.first_sample + before.n_samples, lost.first_sample + lost.n_samples)
+        self._overflow = Lost(first, end - first)
 
     def _tell_overflow(self) -> None:
         overflow = self._overflow

@@ -17,6 +17,7 @@ FORGET_S: Final = 60.0
 class _Seen:
     heartbeat: WorkerHeartbeat
     at: float
+    chosen: int = 0  # since this heartbeat: it does not count them yet
 
 
 class WorkerTable:
@@ -33,10 +34,18 @@ class WorkerTable:
         for worker in [worker for worker, seen in self._seen.items() if now - seen.at > FORGET_S]:
             del self._seen[worker]
 
-    def is_fresh(self, worker: str, now: float) -> bool:
-        """Whether its heartbeat is young enough, and was not its last."""
+    def is_alive(self, worker: str, now: float) -> bool:
+        """Whether its heartbeat is young enough; it may be about to stop."""
         seen = self._seen.get(worker)
-        return seen is not None and not seen.heartbeat.bye and now - seen.at <= self._fresh_s
+        return seen is not None and now - seen.at <= self._fresh_s
+
+    def is_fresh(self, worker: str, now: float) -> bool:
+        """Whether it is alive and will stay."""
+        return self.is_alive(worker, now) and not self.said_bye(worker)
+
+    def may_resume(self, worker: str, now: float) -> bool:
+        """Whether it can be asked for a session that it had: the place may still be kept."""
+        return self.is_fresh(worker, now) and not self._seen[worker].heartbeat.draining
 
     def said_bye(self, worker: str) -> bool:
         """Whether it asked that its sessions be taken over at once."""
@@ -67,8 +76,11 @@ class WorkerTable:
         ]
         if not able:
             return None
-        return min(self._draw.sample(able, min(2, len(able))), key=self._load)
+        chosen = min(self._draw.sample(able, min(2, len(able))), key=self._load)
+        self._seen[chosen].chosen += 1
+        return chosen
 
     def _load(self, worker: str) -> float:
-        heartbeat = self._seen[worker].heartbeat
-        return heartbeat.used / heartbeat.slots
+        """A takeover moves many sessions between two heartbeats, so those count at once."""
+        seen = self._seen[worker]
+        return (seen.heartbeat.used + seen.chosen) / seen.heartbeat.slots

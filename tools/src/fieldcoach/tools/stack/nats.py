@@ -14,7 +14,7 @@ START_LIMIT_S = 10.0
 CONFIG = """\
 # The local stack's bus: one server, memory only, reachable from this machine alone.
 host: "127.0.0.1"
-port: -1
+port: {port}
 ports_file_dir: {folder}
 max_payload: 80KB
 write_deadline: "3s"
@@ -44,12 +44,15 @@ def find_nats_server(path: str | None = None) -> Path:
     return Path(found)
 
 
-def write_config(folder: Path) -> Path:
-    """The configuration, in a private folder; one that a killed stack has left is emptied first."""
+def write_config(folder: Path, port: int = -1) -> Path:
+    """The configuration, in a private folder; one that a killed stack has left is emptied first.
+
+    The server chooses its port, unless one is given: that of a server that comes back.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     config = folder / "nats.conf"
-    config.write_text(CONFIG.format(folder=json.dumps(str(folder.absolute()))))
+    config.write_text(CONFIG.format(folder=json.dumps(str(folder.absolute())), port=port))
     return config
 
 

@@ -61,7 +61,11 @@ WRITERS: dict[str, str] = {
     "ending": "g",
     "profile.applied": "g",
 }
-"""Who numbers an event: numbers rise per session and writer, so a reader's position is one number each."""
+"""Who numbers an event: numbers rise per session and writer, so a reader's position is one number each.
+
+All events of a writer go out on one subject: over two a reader would see them in any order, and take what is
+first for the newest.
+"""
 
 
 def decode_event(data: bytes) -> EventMessage:

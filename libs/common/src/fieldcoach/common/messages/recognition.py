@@ -23,7 +23,11 @@ class WorkerHeartbeat(Message):
 
 
 class ClaimRequest(Message):
-    """ingest → one asr worker: take this session from `from_seq` on."""
+    """ingest → one asr worker: take this session from `from_seq` on.
+
+    `resumes` is the epoch under which this very worker was the last to be sent audio: if it still has what
+    it heard then, it goes on from there.
+    """
 
     kind: Literal["asr.claim"] = "asr.claim"
     session: SessionId
@@ -31,24 +35,33 @@ class ClaimRequest(Message):
     from_seq: int = Field(ge=0)
     ingest: SessionId
     languages: tuple[Language, ...] = ("en",)
+    resumes: int | None = Field(default=None, ge=1)
 
 
 class ClaimReply(Message):
-    """The worker's answer. `reason` when refused: `full`, `draining`, `not-ready`, `bad-request`."""
+    """The worker's answer. `reason` when refused: `full`, `draining`, `not-ready`, `bad-request`.
+
+    With `next_seq` the worker goes on with what it had: this is the next chunk that it lacks.
+    """
 
     kind: Literal["asr.claim.reply"] = "asr.claim.reply"
     accepted: bool
     reason: str | None = None
+    next_seq: int | None = Field(default=None, ge=0)
 
 
 class Ack(BaseModel):
-    """What the worker can rebuild no more: everything before `seq` may be forgotten."""
+    """What the worker can rebuild no more: everything before `seq` may be forgotten.
+
+    `next_seq` is the chunk that it waits for; the same one twice is a hole. None: the same as `seq`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     session: SessionId
     epoch: int
     seq: int
+    next_seq: int | None = Field(default=None, ge=0)
 
 
 class AckBatch(Message):
