@@ -60,6 +60,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._was_connected = False
+        self._has_stream = False  # since the present connection was made: it was looked after
         self._said_waiting = False
         self.faults = Counters("bus_faults", description="What went wrong on the bus, by reason")
 
@@ -89,6 +90,7 @@ class Bus:
         )
         self._js = self._nc.jetstream(timeout=2)
         await self.ensure_streams()
+        self._has_stream = True
 
     async def ensure_streams(self) -> None:
         """Create the event stream, or leave it as it is. Without JetStream everything else still works."""
@@ -180,7 +182,8 @@ class Bus:
 
     async def _flush_outbox(self) -> None:
         async with self._flushing:  # two writers at once would change the order
-            while self._outbox:
+            # without the stream a reader that comes back later than we would never see it
+            while self._outbox and self._has_stream:
                 event = self._outbox.popleft()
                 try:
                     await self.publish(*event)
@@ -317,6 +320,7 @@ class Bus:
 
     async def _disconnected(self) -> None:
         self.faults.add("disconnected")
+        self._has_stream = False
         self._send_again(time.monotonic() - RESEND_S)
 
     def _send_again(self, since: float) -> None:
@@ -331,6 +335,7 @@ class Bus:
 
     async def _after_reconnect(self) -> None:
         await self.ensure_streams()
+        self._has_stream = True
         await self._flush_outbox()
         for callback in list(self._on_reconnect):
             await callback()
