@@ -33,6 +33,8 @@ MAX_PENDING_BYTES = 256 * 1024
 OUTBOX_EVENTS = 2_000
 OUTBOX_RETRY_S = 0.05
 """A full send buffer (256 KiB) is out in milliseconds once the loop turns."""
+REPLAY_TRIES = 3
+"""A server that has just come back makes consumers for everybody at once, and one may take more than 2 s."""
 RESEND_S = 20.0
 """Events sent so shortly before the connection broke are sent again: a server that was killed may have taken
 them with it. It is noticed at once if its host lives, else by two pings, after 15 s."""
@@ -59,6 +61,7 @@ class Bus:
         self._retrying = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+        self._on_disconnect: list[Callable[[], None]] = []
         self._was_connected = False
         self._has_stream = False  # since the present connection was made: it was looked after
         self._said_waiting = False
@@ -117,6 +120,11 @@ class Bus:
         """Call `callback` after each reconnect; returns the function that takes it back."""
         self._on_reconnect.append(callback)
         return lambda: self._on_reconnect.remove(callback)
+
+    def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the connection is lost; returns the function that takes it back."""
+        self._on_disconnect.append(callback)
+        return lambda: self._on_disconnect.remove(callback)
 
     async def drain(self) -> None:
         """Stop receiving, send what waits, close."""
@@ -286,13 +294,16 @@ class Bus:
             return []
         found: list[tuple[int, bytes, Headers]] = []
         for subject in subjects:
-            try:
-                found += await self._replay_one(self._js, subject)
-            except NotFoundError:
-                self.faults.add("stream-missing")
-            except (APIError, NatsError, TimeoutError) as error:
-                self.faults.add("replay")
-                log.warning("replay failed", extra={"error": type(error).__name__})
+            for _ in range(REPLAY_TRIES):
+                try:
+                    found += await self._replay_one(self._js, subject)
+                    break
+                except NotFoundError:
+                    self.faults.add("stream-missing")
+                    break
+                except (APIError, NatsError, TimeoutError) as error:
+                    self.faults.add("replay")
+                    log.warning("replay failed", extra={"error": type(error).__name__})
         found.sort(key=lambda entry: entry[0])
         return [(payload, headers) for _, payload, headers in found]
 
@@ -321,6 +332,8 @@ class Bus:
     async def _disconnected(self) -> None:
         self.faults.add("disconnected")
         self._has_stream = False
+        for callback in list(self._on_disconnect):
+            callback()
         self._send_again(time.monotonic() - RESEND_S)
 
     def _send_again(self, since: float) -> None:
