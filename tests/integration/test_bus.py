@@ -218,3 +218,65 @@ async def test_the_end_of_a_transcript_never_overtakes_its_last_final(bus: Bus) 
     await until(lambda: len(reader.events) == 100)
     assert [event.kind for event in reader.events] == ["final", "transcript.complete"] * 50
     await follower.stop()
+
+
+async def test_after_a_reconnect_no_event_goes_out_before_its_stream_is_there(
+    bus: Bus, server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, numbers, reader = new_id(), EventNumbers(), Reader()
+    sent = [SessionState(session=session, n=numbers.next(), state="live") for _ in range(2)]
+    ensure, gate = bus.ensure_streams, asyncio.Event()
+
+    async def slowly() -> None:
+        await gate.wait()
+        await ensure()
+
+    monkeypatch.setattr(bus, "ensure_streams", slowly)
+    server.kill()
+    await until(lambda: not bus.is_connected)
+    await bus.publish_event(sent[0])
+    server.start()
+    await until(lambda: bus.is_connected)
+    await bus.publish_event(sent[1])
+    assert bus.has_unsent_events
+    gate.set()
+    await until(lambda: not bus.has_unsent_events)
+    follower = SessionFollower(bus, session, reader)  # a reader that comes back after that
+    await follower.start()
+    await until(lambda: len(reader.events) >= 2)
+    assert reader.events == sent
+    await follower.stop()
+
+
+async def test_what_comes_first_after_an_outage_does_not_pass_what_was_missed(
+    bus: Bus, server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway has many phones to catch up for, one after the other; meanwhile live events come."""
+    session, numbers, reader = new_id(), EventNumbers(), Reader()
+    sent = [SessionState(session=session, n=numbers.next(), state="live") for _ in range(2)]
+    gate = asyncio.Event()
+    bus.on_reconnect(gate.wait)  # type: ignore[arg-type] # its result is not used
+    follower = SessionFollower(bus, session, reader)
+    await follower.start()
+    writer = Bus(server.url, "local", "writer")
+    await writer.connect()
+    server.kill()
+    await until(lambda: not bus.is_connected and not writer.is_connected)
+    monkeypatch.setattr(bus, "ensure_streams", gate.wait)  # it comes back, and is slow about it
+    server.start()
+    await until(lambda: bus.is_connected and writer.is_connected and not writer.has_unsent_events)
+    await until(lambda: writer._has_stream)
+    for each in follower._subscriptions:
+        await each.unsubscribe()
+    await writer.publish_event(sent[0])  # missed: only the stream has it
+    follower._subscriptions = [
+        await bus.subscribe(subject, follower._receive) for subject in bus.subjects.events_of(session)
+    ]
+    await bus._nc.flush()
+    await writer.publish_event(sent[1])
+    await until(lambda: bool(follower._held))
+    gate.set()
+    await until(lambda: len(reader.events) == 2)
+    assert reader.events == sent
+    await follower.stop()
+    await writer.drain()

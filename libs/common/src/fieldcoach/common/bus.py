@@ -33,6 +33,8 @@ MAX_PENDING_BYTES = 256 * 1024
 OUTBOX_EVENTS = 2_000
 OUTBOX_RETRY_S = 0.05
 """A full send buffer (256 KiB) is out in milliseconds once the loop turns."""
+REPLAY_TRIES = 3
+"""A server that has just come back makes consumers for everybody at once, and one may take more than 2 s."""
 RESEND_S = 20.0
 """Events sent so shortly before the connection broke are sent again: a server that was killed may have taken
 them with it. It is noticed at once if its host lives, else by two pings, after 15 s."""
@@ -59,7 +61,9 @@ class Bus:
         self._retrying = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
+        self._on_disconnect: list[Callable[[], None]] = []
         self._was_connected = False
+        self._has_stream = False  # since the present connection was made: it was looked after
         self._said_waiting = False
         self.faults = Counters("bus_faults", description="What went wrong on the bus, by reason")
 
@@ -89,6 +93,7 @@ class Bus:
         )
         self._js = self._nc.jetstream(timeout=2)
         await self.ensure_streams()
+        self._has_stream = True
 
     async def ensure_streams(self) -> None:
         """Create the event stream, or leave it as it is. Without JetStream everything else still works."""
@@ -115,6 +120,11 @@ class Bus:
         """Call `callback` after each reconnect; returns the function that takes it back."""
         self._on_reconnect.append(callback)
         return lambda: self._on_reconnect.remove(callback)
+
+    def on_disconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the connection is lost; returns the function that takes it back."""
+        self._on_disconnect.append(callback)
+        return lambda: self._on_disconnect.remove(callback)
 
     async def drain(self) -> None:
         """Stop receiving, send what waits, close."""
@@ -180,7 +190,8 @@ class Bus:
 
     async def _flush_outbox(self) -> None:
         async with self._flushing:  # two writers at once would change the order
-            while self._outbox:
+            # without the stream a reader that comes back later than we would never see it
+            while self._outbox and self._has_stream:
                 event = self._outbox.popleft()
                 try:
                     await self.publish(*event)
@@ -283,13 +294,16 @@ class Bus:
             return []
         found: list[tuple[int, bytes, Headers]] = []
         for subject in subjects:
-            try:
-                found += await self._replay_one(self._js, subject)
-            except NotFoundError:
-                self.faults.add("stream-missing")
-            except (APIError, NatsError, TimeoutError) as error:
-                self.faults.add("replay")
-                log.warning("replay failed", extra={"error": type(error).__name__})
+            for _ in range(REPLAY_TRIES):
+                try:
+                    found += await self._replay_one(self._js, subject)
+                    break
+                except NotFoundError:
+                    self.faults.add("stream-missing")
+                    break
+                except (APIError, NatsError, TimeoutError) as error:
+                    self.faults.add("replay")
+                    log.warning("replay failed", extra={"error": type(error).__name__})
         found.sort(key=lambda entry: entry[0])
         return [(payload, headers) for _, payload, headers in found]
 
@@ -317,6 +331,9 @@ class Bus:
 
     async def _disconnected(self) -> None:
         self.faults.add("disconnected")
+        self._has_stream = False
+        for callback in list(self._on_disconnect):
+            callback()
         self._send_again(time.monotonic() - RESEND_S)
 
     def _send_again(self, since: float) -> None:
@@ -331,6 +348,7 @@ class Bus:
 
     async def _after_reconnect(self) -> None:
         await self.ensure_streams()
+        self._has_stream = True
         await self._flush_outbox()
         for callback in list(self._on_reconnect):
             await callback()

@@ -31,7 +31,7 @@ class SessionFollower:
         self._transcript = CommittedTranscript()
         self._subscriptions: list[Subscription] = []
         self._held: list[tuple[EventMessage, Headers]] | None = None
-        self._forget: Callable[[], None] | None = None
+        self._forget: list[Callable[[], None]] = []
         self._stopped = False
 
     async def start(self) -> None:
@@ -39,24 +39,30 @@ class SessionFollower:
         self._held = []
         for subject in self._bus.subjects.events_of(self._session):
             self._subscriptions.append(await self._bus.subscribe(subject, self._receive))
-        self._forget = self._bus.on_reconnect(self._catch_up)
+        self._forget = [self._bus.on_reconnect(self._catch_up), self._bus.on_disconnect(self._hold)]
         await self._catch_up()
 
     async def stop(self) -> None:
         """Unsubscribe. Nothing is delivered afterwards."""
-        if self._forget:
-            self._forget()
-            self._forget = None
+        forget, self._forget = self._forget, []
+        for each in forget:
+            each()
         subscriptions, self._subscriptions = self._subscriptions, []
         self._stopped = True
         for subscription in subscriptions:
             with suppress(NatsError):  # the connection is closing, and its subscriptions with it
                 await subscription.unsubscribe()
 
-    async def _catch_up(self) -> None:
+    def _hold(self) -> None:
+        """From the moment of the break: what comes first after it must not pass what was missed."""
         if self._held is None:
             self._held = []
+
+    async def _catch_up(self) -> None:
+        self._hold()
         replayed = await self._bus.replay(self._bus.subjects.events_of(self._session))
+        if not self._bus.is_connected:
+            return  # the next reconnect catches up
         held, self._held = self._held, None
         for payload, headers in replayed:
             try:

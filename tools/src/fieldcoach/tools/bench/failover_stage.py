@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import FieldCoachError
 from fieldcoach.common.follow import SessionFollower
-from fieldcoach.common.messages import EventMessage, SignalReply, SignalRequest
+from fieldcoach.common.messages import EventMessage, SignalReply, SignalRequest, WorkerHeartbeat
 from fieldcoach.common.telemetry import Headers
 
 from ..errors import BenchError
@@ -70,6 +70,7 @@ class Stage:
         workers = [await self._launch("asr", "fieldcoach.asr.bench", "--visit", script) for _ in range(2)]
         for worker in workers:
             self.workers[(await _said(worker, "worker"))["worker"]] = worker
+        await self._wait_for_workers()
         phones = ("--audio", str(self._audio), "--sessions", str(self._count))
         self._ingest = await self._launch("ingest", "fieldcoach.ingest.bench.phones", *phones)
         told = await _said(self._ingest, "sessions")
@@ -79,6 +80,25 @@ class Stage:
             follower = SessionFollower(self._bus, session, partial(self._read, reading))
             self._followers.append(follower)
             await follower.start()
+
+    async def _wait_for_workers(self) -> None:
+        """Both can take sessions, so that each gets about half of them."""
+        ready: set[str] = set()
+
+        def heard(_subject: str, payload: bytes, _headers: Headers) -> None:
+            beat = WorkerHeartbeat.decode(payload)
+            if beat.slots:
+                ready.add(beat.worker)
+                self._changed.set()
+
+        subscription = await self._bus.subscribe(self._bus.subjects.asr_heartbeat(), heard)
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                while not ready >= set(self.workers):
+                    await self.changed()
+        except TimeoutError:
+            raise BenchError(f"{len(ready)} of {len(self.workers)} asr workers became ready") from None
+        await subscription.unsubscribe()
 
     def _read(self, reading: Reading, event: EventMessage, _headers: Headers) -> None:
         reading.add(event)
