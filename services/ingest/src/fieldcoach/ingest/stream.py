@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
-from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx
+from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx, packet_samples
 
 from .jitter import CONCEAL_UNIT, RTP_RATE, AudioPacket, Frame, FrameKind, JitterBuffer
 from .timeline import TICKS_PER_SAMPLE, Timeline
@@ -49,6 +49,15 @@ class AudioStream:
 
     def push(self, packet: AudioPacket) -> bool:
         """A packet arrived; says whether it came because it was asked for."""
+        position = self._jitter.next_in_order(packet)
+        if position is not None:
+            flags = Flag.DTX if is_dtx(packet.payload) else Flag.OK
+            try:
+                pcm = self._decoder.decode(packet.payload)
+            except OpusError:
+                pcm, flags = self._undecodable(packet_samples(packet.payload, SAMPLE_RATE))
+            self._timeline.audio(position, pcm, flags, packet.arrival)
+            return False
         repaired = self._jitter.repaired
         frames = self._jitter.push(packet)
         if frames:
@@ -95,6 +104,13 @@ class AudioStream:
             if frame.kind is FrameKind.FEC:
                 return self._decoder.decode_fec(frame.payload, n_samples), Flag.FEC
         except OpusError:
-            self._count("undecodable", 1)
+            return self._undecodable(n_samples)
+        return self._conceal(n_samples)
+
+    def _undecodable(self, n_samples: int) -> tuple[bytes, Flag]:
+        self._count("undecodable", 1)
+        return self._conceal(n_samples)
+
+    def _conceal(self, n_samples: int) -> tuple[bytes, Flag]:
         whole = max(_CONCEAL_SAMPLES, n_samples // _CONCEAL_SAMPLES * _CONCEAL_SAMPLES)
         return self._decoder.conceal(whole), Flag.PLC
