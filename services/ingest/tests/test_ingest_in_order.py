@@ -27,6 +27,8 @@ class Either:
             self.frames += self.buffer.push(packet)
             return
         self.short += 1
+        assert not self.buffer.is_asking
+        assert self.buffer.in_dtx or self.buffer.next_due is None  # `AudioStream.is_idle` builds on it
         duration = 2_880 if packet.payload is LONG else 960
         self.frames.append(Frame(FrameKind.PACKET, position, duration, packet.arrival, packet.payload))
 
@@ -43,7 +45,7 @@ class Either:
 
 
 def stream(draw: random.Random, number: int) -> list[AudioPacket]:
-    """Loss, copies, disorder, DTX, other packet times, nonsense and a restart, around a wrap of both numbers."""
+    """Loss, copies, disorder, DTX, other packet times, nonsense and restarts, around a wrap of the numbers."""
     sequence, tick, at = 0xFFF0, (1 << 32) - 5_000, 10.0
     found: list[AudioPacket] = []
     for _ in range(number):

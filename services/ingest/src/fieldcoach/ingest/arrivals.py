@@ -39,7 +39,7 @@ SEQUENCE_JUMP: Final = 3_000
 """RFC 3550 appendix A.1: a larger one is another stream."""
 MAX_MISSING: Final = 256
 MAX_NOTED: Final = 64
-"""Packets that are noted before they are looked at: more than come between two looks (0.5 s) at 20 ms each."""
+"""Packets that are noted before they are looked at: more than come between two looks at 20 ms each."""
 
 
 @dataclass(frozen=True, slots=True)

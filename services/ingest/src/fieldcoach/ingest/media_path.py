@@ -5,6 +5,7 @@ phone, so none gets out; what was wrong is counted by its kind.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class MediaPath:
         self._count = count
         self._srtp: Unprotect | None = None
         self._early: deque[tuple[bytes, float]] = deque()
+        self.heard_at = -math.inf
+        """When the phone was last heard: what its key has proved to come from it."""
 
     def open(self, srtp: Unprotect) -> None:
         """Media are taken from now on, beginning with those that came early."""
@@ -96,6 +99,7 @@ class MediaPath:
         except ValueError:  # longer than any datagram of ours
             self._count("media-too-long")
             return False
+        self.heard_at = arrival
         try:
             if is_rtcp:
                 self._take_rtcp(plain, arrival)

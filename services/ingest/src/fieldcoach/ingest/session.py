@@ -160,25 +160,29 @@ class Session:
     def on_packet(self, peer: Connection, ssrc: int, packet: AudioPacket) -> bool:
         """An RTP packet of any of the connections; says whether it came because it was asked for."""
         now = packet.arrival
-        if self.life.has_ended:
-            self._telemetry.packets.add("after-end")
-            return False
-        if peer not in self._peers:
-            self._telemetry.packets.add("old-connection")
-            return False
-        self.life.heard(now)
-        if self.life.state == "paused":
-            self._telemetry.packets.add("paused")
-            return False
-        if self._stream is None or self._source != (peer, ssrc):
-            self._switch(peer, ssrc, now)
-        assert self._stream is not None
+        stream, source, life, timeline = self._stream, self._source, self.life, self._timeline
+        if stream is None or source is None or source[0] is not peer or source[1] != ssrc:
+            outcome = self._why_not(peer, now)
+            if outcome is not None:
+                self._telemetry.packets.add(outcome)
+                return False
+            stream = self._switch(peer, ssrc, now)
+        life.heard(now)
         self.adaptation.arrivals.add(packet.sequence, packet.timestamp, packet.payload, now)
-        is_repaired = self._stream.push(packet)
-        if self._timeline.has_output or self.life.has_changes:  # two packets of 20 ms out of three make none
+        is_repaired = stream.push(packet)
+        if timeline.has_output or life.has_changes:  # two packets of 20 ms out of three make none
             self._collect(now)
         self.due_at = self._next_due(now)
         return is_repaired
+
+    def _why_not(self, peer: Connection, now: float) -> str | None:
+        """What becomes of a packet that no stream waits for; None if one begins with it."""
+        if self.life.has_ended:
+            return "after-end"
+        if peer not in self._peers:
+            return "old-connection"
+        self.life.heard(now)
+        return "paused" if self.life.state == "paused" else None
 
     def nacks(self, peer: Connection, now: float) -> tuple[int, list[int]] | None:
         """What to ask that connection for again: the SSRC, and 16 bit sequence numbers in order."""
@@ -190,10 +194,10 @@ class Session:
         self._telemetry.asked.add("nack", len(sequences))
         return self._source[1], sequences
 
-    def _switch(self, peer: Connection, ssrc: int, now: float) -> None:
+    def _switch(self, peer: Connection, ssrc: int, now: float) -> AudioStream:
         self._close_stream(now)
         count = self._telemetry.packets.add
-        self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
+        stream = self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
         self.adaptation.switched()
         self._note_hold(now)
@@ -201,6 +205,7 @@ class Session:
         self._stopped = None
         for old in [old for old in self._peers if old is not peer]:
             self._retire(old)
+        return stream
 
     def on_lost(self, peer: Connection, reason: str, now: float) -> None:
         """A connection failed or is given up; without another one the session is suspended."""
@@ -277,11 +282,12 @@ class Session:
         pending = self._timeline.next_due
         if pending is not None and pending < due:
             due = pending
-        if self._stream is not None:
-            waiting = self._stream.next_due
+        stream = self._stream
+        if stream is not None and not stream.is_idle:
+            waiting = stream.next_due
             if waiting is not None and waiting < due:
                 due = waiting
-            if self._stream.is_asking:
+            if stream.is_asking:
                 due = now  # the scheduler of NACKs is asked at every turn of the clock
         return due
 

@@ -10,6 +10,8 @@ from .jitter import CONCEAL_UNIT, RTP_RATE, AudioPacket, Frame, FrameKind, Jitte
 from .timeline import TICKS_PER_SAMPLE, Timeline
 
 _CONCEAL_SAMPLES: Final = CONCEAL_UNIT // TICKS_PER_SAMPLE
+_OK: Final = Flag.OK
+_DTX: Final = Flag.DTX
 
 
 class AudioStream:
@@ -30,7 +32,13 @@ class AudioStream:
         self._count = count
         self._jitter = JitterBuffer(count, has_nack)
         self._decoder = OpusDecoder(SAMPLE_RATE)
+        self._is_idle = False
         timeline.break_off(break_reason)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether only a packet can change anything, as mostly."""
+        return self._is_idle
 
     @property
     def next_due(self) -> float | None:
@@ -51,13 +59,16 @@ class AudioStream:
         """A packet arrived; says whether it came because it was asked for."""
         position = self._jitter.next_in_order(packet)
         if position is not None:
-            flags = Flag.DTX if is_dtx(packet.payload) else Flag.OK
+            is_silent = is_dtx(packet.payload)
+            flags = _DTX if is_silent else _OK
             try:
                 pcm = self._decoder.decode(packet.payload)
             except OpusError:
                 pcm, flags = self._undecodable(packet_samples(packet.payload, SAMPLE_RATE))
             self._timeline.audio(position, pcm, flags, packet.arrival)
+            self._is_idle = not is_silent
             return False
+        self._is_idle = False
         repaired = self._jitter.repaired
         frames = self._jitter.push(packet)
         if frames:
