@@ -14,7 +14,7 @@ from typing import Any, Final
 TURN_S: Final = 0.004
 """Adds 2 ms to a packet on average; of 50 phones that send packets of 20 ms, ten packets share a turn."""
 BURST: Final = 32
-"""Datagrams of one socket in a turn; 8,000 a second. What is left waits in the kernel, so nobody starves."""
+"""Datagrams of one socket in a turn, after its first: 8,000 a second. What is left waits in the kernel."""
 MAX_DATAGRAM: Final = 2_048
 """More than the MTU of any way to us; what is longer is cut, and then no valid datagram."""
 
@@ -59,11 +59,18 @@ class DatagramReader:
         self._pause = None
         epoll = self._epoll
         assert epoll is not None
-        found = epoll.poll(0)
-        for number, _ in found:
-            transport = self._open.get(number)
-            if transport is not None:  # else closed by what another one got
-                transport.read()
+        found = more = epoll.poll(0)
+        # most sockets have one datagram: to ask all of them at once for more costs less than each for itself
+        limit = 1
+        while more:
+            for number, _ in more:
+                transport = self._open.get(number)
+                if transport is not None:  # else closed by what another one got
+                    transport.read(limit)
+            if limit > 1 or self._epoll is not epoll:
+                break
+            limit = BURST
+            more = epoll.poll(0)
         if self._epoll is not epoll:
             return  # all were closed meanwhile
         if found:
@@ -99,10 +106,10 @@ class DatagramSocket(asyncio.DatagramTransport):
         self._forget = forget
         self._is_closed = False
 
-    def read(self) -> None:
-        """All that has come, up to a burst of it."""
+    def read(self, limit: int) -> None:
+        """All that has come, up to a limit."""
         receive, received = self._sock.recvfrom, self._protocol.datagram_received
-        for _ in range(BURST):
+        for _ in range(limit):
             try:
                 data, address = receive(MAX_DATAGRAM)
             except BlockingIOError:
