@@ -45,7 +45,7 @@ class Either:
 
 
 def stream(draw: random.Random, number: int) -> list[AudioPacket]:
-    """Loss, copies, disorder, DTX, other packet times, nonsense and restarts, around a wrap of the numbers."""
+    """Loss, copies, disorder, DTX, other packet times, nonsense and restarts; both numbers wrap."""
     sequence, tick, at = 0xFFF0, (1 << 32) - 5_000, 10.0
     found: list[AudioPacket] = []
     for _ in range(number):

@@ -3,31 +3,21 @@
 packet → `AudioStream` → `Timeline` → `Delivery` → (service) → bus.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
-from fieldcoach.common.messages import (
-    Ack,
-    EventMessage,
-    Gap,
-    MediaProfile,
-    Problem,
-    Rung,
-    SessionEnding,
-    SessionState,
-)
-from fieldcoach.common.numbering import EventNumbers
+from fieldcoach.common.messages import Ack, Problem, Rung
 
-from .adaptation import Adaptation, Command
+from .adaptation import Adaptation
+from .announcements import Announcements
 from .connection import Connection
-from .delivery import Claim, Delivery, DeliveryTiming, Overflow
+from .delivery import Claim, Delivery, DeliveryTiming
 from .jitter import AudioPacket
-from .life import LifeTiming, SessionLife, State
-from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, missing_list
+from .life import LifeTiming, SessionLife
+from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -37,8 +27,6 @@ from .uplink import UplinkTimes
 from .whip_resource import superseded, unknown
 from .workers import WorkerTable
 
-log = logging.getLogger(__name__)
-
 UPKEEP_S: Final = 0.1
 """How often states and delivery are looked at between packets: a tenth of the shortest rule, 1 s."""
 STOP_TOLD_S: Final = 1.0
@@ -46,8 +34,6 @@ STOP_TOLD_S: Final = 1.0
 LINGER_S: Final = 15.0
 """After the end the ring is kept until the transcript is complete, or so long: an asr failover can still
 need it, and a final takes seconds at worst."""
-OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
-NO_WORKER: Final = "no-asr"
 FORMER: Final = 8
 """Names of connections that are remembered after them, to tell a late request what has become of its own."""
 
@@ -84,7 +70,8 @@ class Session:
         self.uplinks = UplinkTimes()
         self.adaptation = Adaptation(now, telemetry.commands.add, held_rung)
         self.missing = MissingRanges(telemetry.backfill.add)
-        self.outbox: deque[EventMessage] = deque()
+        self._announcements = Announcements(session, telemetry)
+        self.outbox = self._announcements.outbox
         self.claims: deque[Claim] = deque()
         self.retired: deque[Connection] = deque()
         """Peer connections to close."""
@@ -99,11 +86,6 @@ class Session:
         self._former: deque[str] = deque(maxlen=FORMER)
         self._break_reason = "reconnected"
         self._stopped: tuple[float, str] | None = None
-        self._numbers = EventNumbers()
-        self._ending_numbers = EventNumbers()
-        self._is_degraded = False
-        self._overflow: Overflow | None = None
-        self._failovers_told: dict[str, int] = {}
         if resumption is not None:
             self._resume(resumption, now)
         self._upkeep_at = now
@@ -138,7 +120,7 @@ class Session:
             self._retire(old)
         self._peers.append(peer)
         self.life.offered(now)
-        self._command(self.adaptation.connected(now), peer)
+        self._announcements.command(self.adaptation.connected(now), peer.has_nack)
         self._tell(now)
         self._wake(self)
 
@@ -244,7 +226,7 @@ class Session:
         if self.life.has_ended:
             return
         if announce:
-            self.outbox.append(SessionEnding(session=self.id, n=self._ending_numbers.next(), reason=reason))
+            self._announcements.ending(reason)
         self._close_stream(now)
         self._timeline.finish()
         self.missing.end()
@@ -306,7 +288,7 @@ class Session:
             peer = self._source[0]
             command = self.adaptation.poll(peer.rtt_s, now)
             if command is not None:
-                self._command(command, peer)
+                self._announcements.command(command, peer.has_nack)
         self._note_hold(now)
         self._ask_missing(now)
         if self.life.should_free(now):
@@ -321,13 +303,15 @@ class Session:
 
     def _ask_missing(self, now: float) -> None:
         """Tell the phone what it is asked to send again from its memory."""
+        if self.missing.is_idle:
+            return
         anchor = None
         if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
             anchor = Anchor(self._source[1], *self._timeline.anchor)
         settle_s = SETTLE_HELD_S if self.adaptation.hold.is_on(now) else SETTLE_S
         ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor, settle_s)
         if ranges is not None:
-            self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
+            self._announcements.missing(ranges)
 
     def late_ms(self, sample: int, now: float) -> float:
         """How far the session's clock is past this sample, in ms."""
@@ -363,22 +347,6 @@ class Session:
         """The worker said bye, or the bus is back: look at once."""
         self._collect(now)
 
-    def _command(self, command: Command, peer: Connection) -> None:
-        profile = command.profile
-        self.outbox.append(
-            MediaProfile(
-                session=self.id,
-                n=self._numbers.next(),
-                command=command.number,
-                rung=profile.rung,
-                max_bitrate=profile.max_bitrate,
-                ptime_ms=profile.ptime_ms,
-                fec=profile.fec,
-                dtx=profile.dtx,
-                nack=profile.nack and peer.has_nack,
-            )
-        )
-
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _stop(self, now: float, reason: str) -> None:
@@ -404,69 +372,25 @@ class Session:
             self._telemetry.chunk(chunk)
             overflow = self.delivery.append(chunk, now)
             if overflow is not None:
-                self._overflowed(overflow)
+                self._announcements.overflowed(overflow)
         for hole in self._timeline.drain_holes():
-            self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+            self._announcements.gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
-        self._tell_overflow()
+        self._announcements.tell_overflow(self.delivery.worker is not None or self.life.has_ended)
         self._tell(now)
-        self._wake(self)
+        if self.delivery.has_next or self.outbox or self.claims or self.retired or not self.missing.is_idle:
+            self._wake(self)
 
     def _poll_delivery(self, now: float) -> None:
         claim = self.delivery.poll(now, self._is_connected(), self._workers)
         if claim is not None:
             self.claims.append(claim)
-        for reason, total in self.delivery.failovers.items():
-            new = total - self._failovers_told.get(reason, 0)
-            if new:
-                self._failovers_told[reason] = total
-                self._telemetry.failovers.add(reason, new)
-                log.warning("asr worker changed", extra={"session": self.id, "reason": reason})
+        self._announcements.failovers(self.delivery.failovers)
 
     def _tell(self, now: float) -> None:
+        sample = self._timeline.end
         for change in self.life.drain():
-            self._tell_state(change.state, change.reason)
-        is_degraded = self.delivery.is_degraded(now)
-        if is_degraded != self._is_degraded and not self.life.has_ended:
-            self._is_degraded = is_degraded
-            self._tell_state(self.life.state, NO_WORKER if is_degraded else "asr-back")
-
-    def _tell_state(self, state: State, reason: str) -> None:
-        self.outbox.append(
-            SessionState(
-                session=self.id,
-                n=self._numbers.next(),
-                state=state,
-                reason=reason,
-                degraded=NO_WORKER if self._is_degraded else None,
-                sample=self._timeline.end,
-            )
-        )
-        log.info("session state", extra={"session": self.id, "state": state, "reason": reason})
-
-    def _tell_gap(self, first_sample: int, n_samples: int, reason: str) -> None:
-        self._telemetry.lost_ms.add(reason, n_samples * 1_000 // SAMPLE_RATE)
-        self.outbox.append(
-            Gap(
-                session=self.id,
-                n=self._numbers.next(),
-                first_sample=first_sample,
-                n_samples=n_samples,
-                reason=reason,
-            )
-        )
-
-    def _overflowed(self, overflow: Overflow) -> None:
-        """Chunks fall out one by one; they are told as stretches of 5 s, and when there is a worker again."""
-        before = self._overflow
-        first = overflow.first_sample if before is None else before.first_sample
-        self._overflow = Overflow(first, overflow.first_sample + overflow.n_samples - first)
-
-    def _tell_overflow(self) -> None:
-        overflow = self._overflow
-        is_over = self.delivery.worker is not None or self.life.has_ended
-        if overflow is not None and (is_over or overflow.n_samples >= OVERFLOW_TOLD):
-            self._overflow = None
-            self._tell_gap(overflow.first_sample, overflow.n_samples, NO_WORKER)
-            log.warning("ring overflow", extra={"session": self.id, "samples": overflow.n_samples})
+            self._announcements.state(change.state, change.reason, sample)
+        if not self.life.has_ended:
+            self._announcements.degraded(self.delivery.is_degraded(now), self.life.state, sample)
