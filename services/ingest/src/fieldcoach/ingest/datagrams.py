@@ -1,8 +1,10 @@
 """The UDP sockets of all phones, read in turns.
 
-A loop that is woken for each datagram finds its caches cold, and a packet costs it twice as much as the next
-one in a row. So after a turn the sockets are left alone for 4 ms, and then all read at once: at most 250
-turns a second, however many phones there are. Without traffic nobody wakes up.
+After a turn the sockets are left alone for 4 ms, and then all read at once: at most 250 turns a second,
+however many phones there are. Where the machine left the loop alone (windows of 0.1 s), a packet of 100
+phones cost 63 µs so, and 67 to 70 with a wake-up for each. On a busy machine datagrams come in bursts
+anyway, and both cost the same.
+Without traffic nobody wakes up.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import pylibsrtp
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSrPacket
 
-from .rtp import MalformedRtp, parse_rtp
+from .rtp import MalformedRtp, read_rtp
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class MediaPath:
 
     def _take_rtp(self, plain: bytes, arrival: float) -> None:
         try:
-            payload_type, sequence, timestamp, ssrc, payload = parse_rtp(plain)
+            payload_type, sequence, timestamp, ssrc, payload = read_rtp(plain)
         except MalformedRtp as malformed:
             self._count(f"rtp-{malformed.reason}")
             return

@@ -27,8 +27,9 @@ from .uplink import UplinkTimes
 from .whip_resource import superseded, unknown
 from .workers import WorkerTable
 
-UPKEEP_S: Final = 0.1
-"""How often states and delivery are looked at between packets: a tenth of the shortest rule, 1 s."""
+UPKEEP_S: Final = 0.25
+"""How often states and delivery are looked at between chunks: a quarter of the shortest rule (1 s), half of
+the ladder's look. Each costs half a packet."""
 STOP_TOLD_S: Final = 1.0
 """So long after audio was stopped on purpose, a gap tells the recogniser that nothing follows."""
 LINGER_S: Final = 15.0
@@ -90,7 +91,7 @@ class Session:
             self._resume(resumption, now)
         self._upkeep_at = now
         self.due_at = now
-        """When `tick` and the connections' upkeep are due: 10 times a second and at deadlines."""
+        """When `tick` and the connections' upkeep are due: 4 times a second and at deadlines."""
         self._gone_at: float | None = None
 
     def _resume(self, resumption: Resumption, now: float) -> None:
