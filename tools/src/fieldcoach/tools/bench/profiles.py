@@ -19,12 +19,12 @@ from ..errors import BenchError, VisitError
 from ..network import Relay, Way, schedule_of
 from ..network.conditions import IP_UDP_BYTES
 from ..percentiles import summary_ms
-from ..phone.profile import START
+from ..phone.profile import LADDER, START
 from ..phone.visit import Visit, VisitPlan
 from ..project import DEFAULT_PLAYBOOK
 from ..stack import Stack, StackOptions
 from .audio_tap import AudioTap
-from .delivered import Samples, Stretch, delays_ms, sent_audio
+from .delivered import Samples, Stretch, delays_ms, voiced_on_all
 from .diary import Diary
 from .gold import GoldVisit, load_visit, visits_in
 from .long_visit import long_visit
@@ -133,7 +133,7 @@ async def bench_profiles(
         else [load_visit(root / "visits" / f"{name}.json") for name in VISITS]
     )
     gold, pcm = long_visit(golds, seconds)
-    speech = sent_audio(pcm, START).voiced
+    speech = voiced_on_all(pcm, LADDER.values())
     with tempfile.TemporaryDirectory(prefix="fieldcoach-bench-") as run_dir:
         options = StackOptions(root=root, run_dir=Path(run_dir))
         async with Stack(options) as stack, AudioTap(stack.nats_url) as tap:

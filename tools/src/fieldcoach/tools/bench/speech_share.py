@@ -1,6 +1,6 @@
 """How the speech of a visit came over: which share of it by each flag. Pure: stretches in, shares out.
 
-speech      the samples that travel in packets which do not announce silence (DTX), packetised at L1
+speech      the samples that travel in packets which do not announce silence (DTX), on whichever rung
 by flag     `ok nack red fec dtx plc gap` as the timeline says in time; `none`: never on the timeline.
             The best of them, if a sample was published more than once
 backfill    of `plc`, `gap` and `none`, what was transcribed afterwards. A range's silence, where the phone
