@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from fieldcoach.common.audio import unpack_chunk
@@ -17,8 +16,6 @@ from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
     AckBatch,
-    BackfillAudio,
-    BackfillReply,
     ClaimReply,
     ClaimRequest,
     WorkerHeartbeat,
@@ -26,11 +23,11 @@ from fieldcoach.common.messages import (
 from fieldcoach.common.telemetry import Headers
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
-from .backfill import BackfillRun
 from .decoders import Decoders
 from .engines.base import Engine, Segment
 from .errors import AsrError
 from .jobs import Decoded, Job, Kind
+from .late import Filled, LateRanges, LateText, Outbound
 from .load import Capacity, Pace
 from .loading import load
 from .publisher import Publisher
@@ -54,21 +51,6 @@ LISTEN_S: Final = 0.005
 """The event loop listens for 5 ms at most before it looks at the bus again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _LateText:
-    """A final of back-fill."""
-
-    final: FinalText
-    run: BackfillRun
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """All finals of a range are out."""
-
-    done: asyncio.Event
-
-
 class AsrService:
     """One worker process."""
 
@@ -90,10 +72,10 @@ class AsrService:
         self.has_drained = False
         """Whether `drain` is through."""
         self._audio = asyncio.Event()
-        self._outbound: asyncio.Queue[
-            tuple[Session, PartialText | FinalText | Complete | _LateText | _Filled]
-        ] = asyncio.Queue()
-        self._backfills: dict[str, tuple[Session, BackfillRun, asyncio.Event]] = {}
+        self._outbound: Outbound = asyncio.Queue()
+        self._late = LateRanges(
+            settings.rules, self._sessions, self._scheduler, self._outbound, self.telemetry
+        )
         self._said = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -104,7 +86,7 @@ class AsrService:
         subjects = self._bus.subjects
         await self._bus.subscribe(subjects.audio_of_worker(self.worker), self._receive)
         await self._bus.serve(subjects.asr_claim(self.worker), self._claim)
-        await self._bus.serve(subjects.asr_backfill(self.worker), self._backfill)
+        await self._bus.serve(subjects.asr_backfill(self.worker), self._late.serve)
         for work in (self._load(), self._tick(), self._listen(), self._publish()):
             self._tasks.append(asyncio.ensure_future(work))
 
@@ -138,7 +120,7 @@ class AsrService:
 
     def begin_draining(self) -> None:
         """Claim nothing more."""
-        self._draining = True
+        self._draining = self._late.is_draining = True
 
     def _owes_finals(self) -> bool:
         owed = any(session.recogniser.owes_finals for session in self._sessions.values())
@@ -165,6 +147,7 @@ class AsrService:
         self._capacity.calibrate(loaded.decode_s)
         self._decoders = Decoders(engine, self._settings.threads, self._scheduler, self._begin, self._end)
         self._engine = engine
+        self._late.open(engine, loaded.silero, self._decoders)
         self._reason = None
         log.info(
             "ready",
@@ -268,76 +251,9 @@ class AsrService:
                     until = time.monotonic() + LISTEN_S
                 waiting = [session for session in self._sessions.values() if session.has_waiting]
 
-    async def _backfill(self, payload: bytes) -> BackfillReply:
-        """A missing range of a session of ours has come: transcribe it, answer when its words are out."""
-        audio = BackfillAudio.decode(payload)
-        session = self._sessions.get(audio.session)
-        if session is None or self._silero is None or self._engine is None:
-            return BackfillReply(accepted=False, reason="unclaimed")
-        if self._draining or session.is_finishing:
-            return BackfillReply(accepted=False, reason="draining" if self._draining else "ending")
-        pcm = session.gather(audio)
-        if pcm is None:
-            return BackfillReply(accepted=False, reason="bad-request")
-        if audio.piece + 1 < audio.pieces:
-            return BackfillReply(accepted=True)
-        session.late_pcm = 0, []
-        run = BackfillRun(
-            audio,
-            pcm,
-            session.recogniser.language,
-            self._settings.rules,
-            self._silero.stream(),
-            time.monotonic(),
-            can_retry=self._engine.can_retry,
-        )
-        if run.key in self._backfills:
-            return BackfillReply(accepted=False, reason="bad-request")
-        done = asyncio.Event()
-        self._backfills[run.key] = session, run, done
-        session.backfills += 1
-        try:
-            for actions in run.listen():
-                self._do_late(session, run, done, actions)
-                await asyncio.sleep(0)
-            if self._decoders:
-                self._decoders.dispatch()
-            await done.wait()
-        finally:
-            del self._backfills[run.key]
-            self._scheduler.forget(run.key)
-            session.backfills -= 1
-            if not session.backfills and session.held is not None:
-                self._outbound.put_nowait((session, session.held))
-        return BackfillReply(accepted=True)
-
-    def _do_late(
-        self, session: Session, run: BackfillRun, done: asyncio.Event, actions: list[Action]
-    ) -> None:
-        """As `_do`, for a range that came late: there are no partials."""
-        for action in actions:
-            match action:
-                case Job():
-                    self._scheduler.submit(action)
-                case Withdraw(kind):
-                    self._scheduler.withdraw(run.key, kind)
-                case FinalText():
-                    new = run.new_words(action)
-                    if new is None:
-                        self.telemetry.finals.add("dropped-overlap")
-                    else:
-                        self._outbound.put_nowait((session, _LateText(new, run)))
-                case Complete():
-                    self._outbound.put_nowait((session, _Filled(done)))
-                case Retried(reason):
-                    self.telemetry.filters.add(f"retried-{reason}")
-                case Dropped(reason):
-                    self.telemetry.filters.add(f"dropped-{reason}")
-                    self.telemetry.finals.add("dropped")
-
     def _begin(self, job: Job) -> Segment | None:
-        if (late := self._backfills.get(job.session)) is not None:
-            return late[1].begin(job)
+        if self._late.owns(job):
+            return self._late.begin(job)
         session = self._sessions.get(job.session)
         return session.recogniser.begin(job) if session else None
 
@@ -346,9 +262,8 @@ class AsrService:
         self.telemetry.decodes.add(job.kind.value)
         self.telemetry.decode.record_ms(took_s * 1e3)
         self.telemetry.decode_s += took_s
-        if (late := self._backfills.get(job.session)) is not None:
-            owner, run, done = late
-            self._do_late(owner, run, done, run.end(job, decoded, time.monotonic()))
+        if self._late.owns(job):
+            self._late.end(job, decoded)
             return
         session = self._sessions.get(job.session)
         if session is None:
@@ -390,11 +305,11 @@ class AsrService:
                 case FinalText():
                     assert self._engine is not None
                     await self._publisher.final(session, what, self._engine)
-                case _LateText(late, run):
+                case LateText(late, run):
                     assert self._engine is not None
                     late_ms = run.late_ms(time.monotonic())
                     await self._publisher.final(session, late, self._engine, late_ms)
-                case _Filled(done):
+                case Filled(done):
                     done.set()
                 case Complete() if session.backfills:
                     session.held = what
