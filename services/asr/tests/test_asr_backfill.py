@@ -36,7 +36,7 @@ class RangeBench:
             pcm=b"",
         )
         self.run = BackfillRun(
-            self.audio, pcm.tobytes(), "en", RULES, LoudnessDetector(), AT, can_retry=engine.can_retry
+            self.audio, pcm.tobytes(), ("en",), RULES, LoudnessDetector(), AT, can_retry=engine.can_retry
         )
         self.engine = engine
         self.actions: list[Action] = []

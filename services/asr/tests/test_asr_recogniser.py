@@ -339,7 +339,7 @@ def test_a_chunk_that_is_half_known_gives_its_other_half(bench: Bench) -> None:
 
 
 def recogniser_from(seq: int) -> SessionRecogniser:
-    return SessionRecogniser(SESSION, "en", RULES, LoudnessDetector(), from_seq=seq)
+    return SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector(), from_seq=seq)
 
 
 def test_ack_before_any_audio_is_where_we_start() -> None:
@@ -428,6 +428,10 @@ def test_every_line_is_said_once_in_order_and_acks_never_fall(
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(ends))
     assert [final.utterance for final in bench.finals] == sorted({final.utterance for final in bench.finals})
     assert len(bench.of(Complete)) == 1
+    said = {final.utterance: final.text.split() for final in bench.finals}
+    for partial in bench.partials:
+        committed = partial.committed.split()
+        assert not committed or said[partial.utterance][: len(committed)] == committed
     assert RULES.endpoint.commit == 448 * MS
 
 

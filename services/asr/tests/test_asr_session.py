@@ -14,7 +14,7 @@ from .asr_bench import RULES, SESSION, LoudnessDetector, chunks_of, silence
 
 def session(from_seq: int = 0, epoch: int = 2) -> Session:
     claim = ClaimRequest(session=SESSION, epoch=epoch, from_seq=from_seq, ingest="i" * 26)
-    recogniser = SessionRecogniser(SESSION, "en", RULES, LoudnessDetector(), from_seq=from_seq)
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector(), from_seq=from_seq)
     return Session(claim, recogniser, now=0.0)
 
 

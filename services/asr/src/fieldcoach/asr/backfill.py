@@ -34,7 +34,7 @@ class BackfillRun:
         self,
         audio: BackfillAudio,
         pcm: bytes,
-        language: str,
+        languages: tuple[str, ...],
         rules: Rules,
         detector: VoiceDetector,
         received_at: float,
@@ -46,7 +46,7 @@ class BackfillRun:
         self._pcm = pcm
         self._received_at = received_at
         self._recogniser = SessionRecogniser(
-            self.key, language, rules, detector, can_retry=can_retry, patience_s=PATIENCE_S
+            self.key, languages, rules, detector, can_retry=can_retry, patience_s=PATIENCE_S
         )
         self._recogniser.partial_interval_s = inf
 

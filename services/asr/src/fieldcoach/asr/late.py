@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fieldcoach.common.messages import BackfillAudio, BackfillReply
@@ -43,13 +43,13 @@ class LateRanges:
 
     def __init__(
         self,
-        rules: Rules,
+        rules_for: Callable[[tuple[str, ...]], Rules],
         sessions: Mapping[str, Session],
         scheduler: Scheduler,
         outbound: Outbound,
         telemetry: AsrTelemetry,
     ) -> None:
-        self._rules = rules
+        self._rules_for = rules_for
         self._sessions = sessions
         self._scheduler = scheduler
         self._outbound = outbound
@@ -95,8 +95,8 @@ class LateRanges:
         run = BackfillRun(
             audio,
             pcm,
-            session.recogniser.language,
-            self._rules,
+            session.recogniser.languages,
+            self._rules_for(session.recogniser.languages),
             self._silero.stream(),
             time.monotonic(),
             can_retry=self._engine.can_retry,

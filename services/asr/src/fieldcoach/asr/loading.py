@@ -14,6 +14,7 @@ from fieldcoach.common.audio import SAMPLE_RATE
 from .engines.base import Engine, Segment
 from .engines.choice import open_engine
 from .engines.models import Progress
+from .hot_words import load_hot_words
 from .settings import AsrSettings
 from .voice import Silero
 
@@ -29,6 +30,8 @@ class Loaded:
     engine: Engine
     silero: Silero
     decode_s: float
+    hot_words: dict[str, tuple[str, ...]]
+    """By playbook; none for an engine that takes none."""
 
 
 async def load(settings: AsrSettings, progress: Progress) -> Loaded:
@@ -52,7 +55,8 @@ async def load(settings: AsrSettings, progress: Progress) -> Loaded:
         result: Loaded | BaseException
         try:
             engine = open_engine(settings, None, progress)
-            result = Loaded(engine, Silero(), calibrate(engine))
+            hot_words = load_hot_words(settings.playbooks_dir) if engine.takes_hot_words else {}
+            result = Loaded(engine, Silero(), calibrate(engine), hot_words)
         except BaseException as error:  # it goes to whoever awaits
             result = error
         with suppress(RuntimeError):  # the loop has been closed meanwhile

@@ -6,7 +6,7 @@ words as the same chunks on time.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
@@ -15,9 +15,13 @@ import numpy as np
 from fieldcoach.common.audio import CONCEALED, SAMPLE_RATE, Flag, PcmChunk
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
+from .agreement import without_overlap
+from .context import Context
 from .endpoint import Endpointer, EndpointRules, Turn
 from .engines.base import Segment
+from .filters import Verdict
 from .jobs import DEADLINE_S, Decoded, Job, Kind
+from .language import SHORTEST, LanguageChoice
 from .timeline import Timeline
 from .utterance import Ending, PartialText, Utterance, final_text, outcome_of
 from .voice import FRAME, VoiceDetector
@@ -51,16 +55,18 @@ class SessionRecogniser:
     def __init__(
         self,
         session: str,
-        language: str,
+        languages: tuple[str, ...],
         rules: Rules,
         detector: VoiceDetector,
         *,
         from_seq: int = 0,
         can_retry: bool = True,
         patience_s: float = 0.0,
+        hot_words: tuple[str, ...] = (),
     ) -> None:
         self.session = session
-        self.language = language
+        self._choice = LanguageChoice(languages[0], languages)
+        self._context = Context(hot_words)
         self.partial_interval_s = 0.6
         """Audio between two partials; set by the load, `inf` stops them."""
         self._rules = rules
@@ -79,7 +85,8 @@ class SessionRecogniser:
         self._serial = 0
         self._open: Utterance | None = None
         self._ended: deque[Utterance] = deque()
-        self._last_text = ""
+        self._said_before = ""
+        """The text of the utterance before, for the overlap of a forced cut."""
         self._finishing = False
         self._is_complete = False
         self._actions: list[Action] = []
@@ -109,6 +116,12 @@ class SessionRecogniser:
         """Whether an utterance has ended and is not yet said."""
         return bool(self._ended)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """What the session may speak, the likeliest first."""
+        current = self._choice.current
+        return current, *(language for language in self._choice.allowed if language != current)
+
     # ── audio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, chunk: PcmChunk, now: float) -> list[Action]:
@@ -135,7 +148,7 @@ class SessionRecogniser:
     def finish(self, now: float) -> list[Action]:
         """No more audio comes: end what is open, then say `Complete` after the last final."""
         self._finishing = True
-        self._end_open(now)
+        self._end_open(now, is_cut_off=not self.is_pausing)
         self._flush()
         return self._take_actions()
 
@@ -202,7 +215,17 @@ class SessionRecogniser:
         seq, arrived = self._timeline.seq_at(decode_from), self._timeline.arrival_of(onset)
         assert seq is not None
         assert arrived is not None
-        self._open = Utterance(self._number, onset, decode_from, seq, arrived, follows_cut)
+        self._context.begin(onset)
+        self._open = Utterance(
+            self._number,
+            onset,
+            decode_from,
+            seq,
+            arrived,
+            language=self._choice.current,
+            is_language_open=self._choice.is_open,
+            follows_cut=follows_cut,
+        )
 
     def _capture(self) -> None:
         """Keep the audio of the open utterance as it would be final now."""
@@ -211,7 +234,7 @@ class SessionRecogniser:
         assert timeline is not None
         utterance.pcm = timeline.read(utterance.decode_from, self._endpointer.voiced_end + self._rules.tail)
 
-    def _end_open(self, now: float) -> None:
+    def _end_open(self, now: float, *, is_cut_off: bool = False) -> None:
         utterance = self._open
         if utterance is None:
             return
@@ -220,7 +243,7 @@ class SessionRecogniser:
         end = self._endpointer.voiced_end
         self._floor = end + self._rules.tail
         self._endpointer.close()
-        self._close(utterance, end, self._endpointer.voiced, now)
+        self._close(utterance, end, self._endpointer.voiced, now, is_cut_off=is_cut_off)
         self._open = None
 
     def _cut(self, now: float) -> None:
@@ -239,7 +262,9 @@ class SessionRecogniser:
         self._begin(at, at - CUT_OVERLAP, follows_cut=True)
         self._close(utterance, at, voiced - self._endpointer.voiced, now)
 
-    def _close(self, utterance: Utterance, end: int, voiced: int, now: float) -> None:
+    def _close(
+        self, utterance: Utterance, end: int, voiced: int, now: float, *, is_cut_off: bool = False
+    ) -> None:
         assert self._timeline is not None
         heard_at = self._timeline.arrival_of(end - 1)
         utterance.ending = Ending(
@@ -248,7 +273,10 @@ class SessionRecogniser:
             concealed=self._timeline.concealed(utterance.onset, end),
             heard_at=now if heard_at is None else heard_at,
             decided_at=now,
+            is_cut_off=is_cut_off,
+            concealed_spans=self._timeline.concealed_spans(utterance.onset, end),
         )
+        self._context.end(end)
         self._ended.append(utterance)
         if utterance.partial_job is not None and utterance.partial_reach is None:
             self._actions.append(Withdraw(Kind.PARTIAL))
@@ -271,8 +299,8 @@ class SessionRecogniser:
         if utterance is None or utterance.pcm is not None or utterance.partial_job is not None:
             return
         assert self._timeline is not None
-        if self.partial_interval_s == inf:
-            return
+        if self.partial_interval_s == inf or (utterance.follows_cut and self._ended):
+            return  # what the part before a cut says decides which words are new here
         due = utterance.onset + self._rules.first_partial
         if utterance.heard is not None:
             due = utterance.heard[0] + round(SAMPLE_RATE * self.partial_interval_s)
@@ -336,16 +364,23 @@ class SessionRecogniser:
             session=self.session,
             first_sample=utterance.decode_from,
             pcm=pcm,
-            language=self.language,
+            language=utterance.language,
             is_final=job.kind is not Kind.PARTIAL,
             is_retry=job.is_retry,
+            choice=self._choice if self._asks_language(utterance, len(pcm)) else None,
+            context=self._context.text,
+            hot_words=self._context.hot_words,
         )
+
+    def _asks_language(self, utterance: Utterance, length: int) -> bool:
+        return utterance.is_language_open and length - (utterance.onset - utterance.decode_from) >= SHORTEST
 
     def end(self, job: Job, decoded: Decoded, now: float) -> list[Action]:
         """A job that had begun is done."""
         utterance = self._find(job)
         if utterance is None:
             return []  # speech has resumed since
+        decoded = self._understood(utterance, decoded)
         if job.kind is Kind.PARTIAL:
             self._end_partial(utterance, decoded, now)
         else:
@@ -353,6 +388,21 @@ class SessionRecogniser:
             self._settle(utterance, decoded, now)
         self._flush()
         return self._take_actions()
+
+    def _understood(self, utterance: Utterance, decoded: Decoded) -> Decoded:
+        """Note the language that was found, and take off the words that the part before a cut has said."""
+        hypothesis = decoded.hypothesis
+        if hypothesis is None:
+            return decoded
+        if utterance.is_language_open and hypothesis.language_probabilities:
+            before = self._choice.current
+            self._choice = self._choice.decide(hypothesis.language_probabilities)
+            utterance.language, utterance.is_language_open = hypothesis.language or before, False
+            if self._choice.current != before:
+                self._context.forget()
+        if utterance.follows_cut:
+            hypothesis = without_overlap(self._said_before, hypothesis)
+        return replace(decoded, hypothesis=hypothesis)
 
     def lapse(self, job: Job) -> None:
         """A queued partial grew too old and was dropped; the next chunk asks again."""
@@ -369,23 +419,29 @@ class SessionRecogniser:
         assert reach is not None
         if decoded.hypothesis is not None:
             utterance.heard = (reach, decoded)
-            committed, tentative = utterance.agreement.update(decoded.hypothesis.text)
+            # nothing is committed before the language is known: another one has other words
+            committed, tentative = utterance.agreement.update(
+                decoded.hypothesis.text, may_commit=not utterance.is_language_open
+            )
             if utterance.ending is None and (committed or tentative):
                 self._actions.append(
-                    PartialText(utterance.number, utterance.onset, reach, committed, tentative)
+                    PartialText(
+                        utterance.number, utterance.onset, reach, committed, tentative, utterance.language
+                    )
                 )
         if utterance.pcm is not None and utterance.outcome is None:
             self._ask_final(utterance, now)
 
     def _settle(self, utterance: Utterance, decoded: Decoded, now: float) -> None:
         """Take the decode for the final, or ask for another one if a filter fires."""
-        utterance.decode_s += decoded.ended_at - decoded.started_at
+        utterance.decode_s += decoded.cost_s
         voiced = self._endpointer.voiced if utterance.ending is None else utterance.ending.voiced
         tries = [decoded] if utterance.first_try is None else [utterance.first_try, decoded]
         outcome = outcome_of(tries, voiced / SAMPLE_RATE)
         has_failed = outcome.hypothesis is None
         if utterance.first_try is None and (has_failed or (outcome.verdict.is_retry and self._can_retry)):
             utterance.first_try = decoded
+            self._context.forget()
             self._actions.append(Retried("decode-failed" if has_failed else outcome.verdict))
             self._ask_final(utterance, now)
             return
@@ -407,13 +463,16 @@ class SessionRecogniser:
         outcome, ending = utterance.outcome, utterance.ending
         assert outcome is not None
         assert ending is not None
-        hypothesis = outcome.hypothesis
-        if hypothesis is None or outcome.verdict.is_drop:
-            self._actions.append(Dropped("decode-failed" if hypothesis is None else outcome.verdict))
+        final = final_text(utterance, outcome, ending)
+        self._said_before = final.text if final is not None else ""
+        if final is not None:
+            self._context.said(final.text, is_trusted=not final.low_confidence)
+            self._actions.append(final)
             return
-        final = final_text(utterance, hypothesis, outcome, ending, self._last_text)
-        self._last_text = hypothesis.text
-        self._actions.append(final if final.text else Dropped("overlap"))
+        self._context.forget()
+        reason = "decode-failed" if outcome.hypothesis is None else outcome.verdict.value
+        is_overlap = outcome.verdict is Verdict.EMPTY and utterance.follows_cut
+        self._actions.append(Dropped("overlap" if is_overlap else reason))
 
     def _take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []

@@ -67,6 +67,8 @@ class AsrService:
         self._engine: Engine | None = None
         self._decoders: Decoders | None = None
         self._silero: Silero | None = None
+        self._hot_words: dict[str, tuple[str, ...]] = {}
+        """By playbook."""
         self._reason: str | None = "loading the model"
         self._draining = False
         self.has_drained = False
@@ -74,7 +76,7 @@ class AsrService:
         self._audio = asyncio.Event()
         self._outbound: Outbound = asyncio.Queue()
         self._late = LateRanges(
-            settings.rules, self._sessions, self._scheduler, self._outbound, self.telemetry
+            settings.rules_for, self._sessions, self._scheduler, self._outbound, self.telemetry
         )
         self._said = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -144,8 +146,16 @@ class AsrService:
             return
         engine = loaded.engine
         self._silero = loaded.silero
+        self._hot_words = loaded.hot_words
         self._capacity.calibrate(loaded.decode_s)
-        self._decoders = Decoders(engine, self._settings.threads, self._scheduler, self._begin, self._end)
+        self._decoders = Decoders(
+            engine,
+            self._settings.threads,
+            self._scheduler,
+            self._begin,
+            self._end,
+            batch=self._settings.asr_batch,
+        )
         self._engine = engine
         self._late.open(engine, loaded.silero, self._decoders)
         self._reason = None
@@ -185,7 +195,7 @@ class AsrService:
             return "draining"
         if self._engine is None or self._silero is None:
             return "not-ready"
-        if self._language(claim) is None:
+        if not self._languages(claim):
             log.warning(
                 "refused a session in other languages than ours",
                 extra={"session": claim.session, "wanted": claim.languages, "offered": self._offered()[:10]},
@@ -205,13 +215,15 @@ class AsrService:
             self._release(held, "claimed-again")
         assert self._engine is not None
         assert self._silero is not None
+        languages = self._languages(claim)
         recogniser = SessionRecogniser(
             claim.session,
-            self._language(claim) or self._engine.languages[0],
-            self._settings.rules,
+            languages,
+            self._settings.rules_for(languages),
             self._silero.stream(),
             from_seq=claim.from_seq,
             can_retry=self._engine.can_retry,
+            hot_words=self._hot_words.get(claim.playbook or "", ()),
         )
         session = Session(claim, recogniser, time.monotonic())
         if held is not None:
@@ -226,11 +238,11 @@ class AsrService:
         known = self._engine.languages
         return tuple(one for one in self._settings.languages if one in known) or known
 
-    def _language(self, claim: ClaimRequest) -> str | None:
-        """The first wanted language that we offer; `hi-Latn` is heard as `hi`."""
+    def _languages(self, claim: ClaimRequest) -> tuple[str, ...]:
+        """The wanted languages that we offer; `hi-Latn` is heard as `hi`."""
         offered = self._offered()
-        wanted = (language.partition("-")[0] for language in claim.languages)
-        return next((language for language in wanted if language in offered), None)
+        wanted = dict.fromkeys(language.partition("-")[0] for language in claim.languages)
+        return tuple(language for language in wanted if language in offered)
 
     # ── listening and decoding ───────────────────────────────────────────────────────────────────────────
 
@@ -258,7 +270,7 @@ class AsrService:
         return session.recogniser.begin(job) if session else None
 
     def _end(self, job: Job, decoded: Decoded) -> None:
-        took_s = decoded.ended_at - decoded.started_at
+        took_s = decoded.cost_s
         self.telemetry.decodes.add(job.kind.value)
         self.telemetry.decode.record_ms(took_s * 1e3)
         self.telemetry.decode_s += took_s
@@ -366,6 +378,7 @@ class AsrService:
             bye=self._draining,
             engine=self._engine.name if self._engine else self._settings.asr_engine,
             model=self._engine.model if self._engine else os.path.basename(self._settings.asr_model),
+            languages=self._offered() if self._engine else (),
         )
         await self._send(self._bus.subjects.asr_heartbeat(), beat.encode())
 

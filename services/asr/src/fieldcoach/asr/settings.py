@@ -2,17 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from fieldcoach.common.settings import ServiceSettings
 
 from .endpoint import EndpointRules
+from .language import INDIC
 from .recogniser import Rules
 
 EMBEDDED_MODEL = "outlet-en"
 """The small model that comes with the project: no download, about 340 words, synthetic speech only."""
+LONGEST_INDIC_MS: Final = 10_000
+"""At 16-20 tokens a second Whisper's 224 tokens hold 11-14 s; what is beyond would be lost in silence."""
 _PER_MS = 16
 _FRAME_MS = 32
 
@@ -30,6 +33,17 @@ class AsrSettings(ServiceSettings):
     asr_window: Literal["auto", "adaptive", "full"] = Field(
         "auto",
         description="Whisper's window: adaptive fits the utterance, full is 30 s",
+    )
+    asr_device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where Whisper runs")
+    asr_compute_type: str = Field("int8", description="CTranslate2's: int8, int8_float16, float16, ...")
+    asr_batch: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Decodes in one call, of several sessions: for a GPU; on a CPU it gains nothing",
+    )
+    playbooks_dir: Path = Field(
+        Path("playbooks"), description="Whose vocabulary is told to models that take hot words; read at start"
     )
     asr_languages: str = Field("", description="Offered languages, with commas; empty: the model's")
     asr_max_sessions: int = Field(64, ge=1, le=10_000, description="Never more sessions than this")
@@ -64,14 +78,15 @@ class AsrSettings(ServiceSettings):
         """The wanted languages, in order; empty means all."""
         return tuple(part.strip() for part in self.asr_languages.split(",") if part.strip())
 
-    @property
-    def rules(self) -> Rules:
-        """The lengths in samples."""
+    def rules_for(self, languages: tuple[str, ...]) -> Rules:
+        """The lengths in samples; an utterance that may be Indic is cut before its text is too long."""
+        may_be_indic = not INDIC.isdisjoint(languages)
+        longest_ms = min(self.asr_longest_ms, LONGEST_INDIC_MS) if may_be_indic else self.asr_longest_ms
         return Rules(
             endpoint=EndpointRules(
                 speculate=self.asr_speculate_ms * _PER_MS,
                 commit=self.asr_commit_ms * _PER_MS,
-                longest=self.asr_longest_ms * _PER_MS,
+                longest=longest_ms * _PER_MS,
             ),
             pre_roll=self.asr_pre_roll_ms * _PER_MS,
             tail=self.asr_tail_ms * _PER_MS,

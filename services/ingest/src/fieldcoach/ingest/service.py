@@ -287,6 +287,7 @@ class IngestService:
                 time.monotonic(),
                 self._timing,
                 past,
+                playbook=request.playbook,
             )
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [
@@ -462,6 +463,7 @@ class IngestService:
             from_seq=claim.from_seq,
             ingest=self.id,
             languages=session.languages,
+            playbook=session.playbook,
         )
         subject = self._bus.subjects.asr_claim(claim.worker)
         try:

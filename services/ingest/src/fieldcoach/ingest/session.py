@@ -73,10 +73,13 @@ class Session:
         now: float,
         timing: SessionTiming | None = None,
         resumption: Resumption | None = None,
+        *,
+        playbook: str | None = None,
     ) -> None:
         timing = timing or SessionTiming()
         self.id = session
         self.languages = languages
+        self.playbook = playbook
         self.life = SessionLife(now, timing.life)
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()
