@@ -137,16 +137,43 @@ def token(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="Which one: network, visit")],
+    name: Annotated[str, typer.Argument(help="Which one: asr, network, visit")],
     quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
     visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.2, help="asr: minutes of replay at each number of sessions")
+    ] = None,
+    sessions: Annotated[str, typer.Option(help="asr: numbers of sessions to try, with commas")] = "",
+    noise: Annotated[
+        Path | None, typer.Option(help="asr: a folder of recordings in which nobody speaks")
+    ] = None,
+    speech: Annotated[Path | None, typer.Option(help="asr: a folder of recordings of one turn each")] = None,
 ) -> None:
     """Measure, and report by name."""
-    from .bench.run import BenchOptions, run_bench
+    from .bench.options import BenchOptions
+    from .bench.run import run_bench
 
     with reported():
-        run(run_bench(name, BenchOptions(project_root(), quick, as_json, visits)))
+        options = BenchOptions(
+            project_root(), quick, as_json, visits, minutes, numbers_of(sessions), noise, speech
+        )
+        run(run_bench(name, options))
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between, in rising order.
+
+    Raises:
+        BadParameter: something else.
+    """
+    try:
+        numbers = tuple(sorted({int(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        raise typer.BadParameter(f"--sessions {text}: give whole numbers with commas, as 10,20,40") from None
+    if any(number < 1 for number in numbers):
+        raise typer.BadParameter(f"--sessions {text}: at least 1")
+    return numbers
 
 
 def main() -> None:

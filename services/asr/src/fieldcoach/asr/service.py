@@ -61,7 +61,7 @@ class AsrService:
         self.telemetry = AsrTelemetry()
         self._publisher = Publisher(bus, self.telemetry)
         self._scheduler = Scheduler()
-        self._capacity = Capacity(settings.threads, settings.asr_max_sessions)
+        self._capacity = Capacity(settings.threads, settings.asr_max_sessions, settings.asr_load_target)
         self._pace = Pace(settings.threads)
         self._sessions: dict[str, Session] = {}
         self._engine: Engine | None = None

@@ -48,6 +48,13 @@ class AsrSettings(ServiceSettings):
     asr_languages: str = Field("", description="Offered languages, with commas; empty: the model's")
     asr_max_sessions: int = Field(64, ge=1, le=10_000, description="Never more sessions than this")
 
+    asr_load_target: float = Field(
+        0.7,
+        gt=0,
+        le=20,
+        description="Sessions are taken while expected work is under this share of the cores",
+    )
+
     asr_speculate_ms: int = Field(224, ge=64, le=2_000, description="Silence before a final is decoded early")
     asr_commit_ms: int = Field(448, ge=96, le=900, description="Silence that ends an utterance")
     asr_longest_ms: int = Field(15_000, ge=4_000, le=25_000, description="An utterance is cut after this")
