@@ -55,6 +55,7 @@ class ScriptedEngine:
     model: str = "none"
     languages: tuple[str, ...] = ("en",)
     takes_hot_words: bool = True
+    is_remote: bool = False
     can_retry: bool = True
     script: dict[int, Hypothesis | None] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)

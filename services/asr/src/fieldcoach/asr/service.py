@@ -352,7 +352,10 @@ class AsrService:
             elapsed = now - before[0]
             self._pace.observe(worked - before[2], elapsed)
             if self._engine is not None:
-                self._capacity.observe(cpu - before[1], elapsed * len(self._sessions), decodes - before[3])
+                work = worked - before[2] if self._engine.is_remote else 0.0
+                self._capacity.observe(
+                    cpu - before[1] + work, elapsed * len(self._sessions), decodes - before[3]
+                )
             before = now, cpu, worked, decodes
             for session in list(self._sessions.values()):
                 if now - session.heard_at > SILENT_S and not session.is_finishing:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from fieldcoach.common.settings import ServiceSettings
 
@@ -23,9 +23,19 @@ _FRAME_MS = 32
 class AsrSettings(ServiceSettings):
     """What can be chosen. The lengths in ms are measured on the audio's own clock."""
 
-    asr_engine: Literal["auto", "whisper", "sphinx"] = Field(
-        "auto", description="whisper, sphinx, or auto: whisper when its model can be had, else sphinx"
+    asr_engine: Literal["auto", "whisper", "sphinx", "openai"] = Field(
+        "auto", description="whisper, sphinx, openai, or auto: whisper when its model can be had, else sphinx"
     )
+    asr_openai_url: str = Field(
+        "https://api.openai.com/v1", description="engine openai: the server's address, up to /v1"
+    )
+    asr_openai_key: SecretStr = Field(
+        SecretStr(""), description="engine openai: empty where none is asked for"
+    )
+    asr_openai_model: str = Field(
+        "whisper-1", min_length=1, description="engine openai: the server's name for it"
+    )
+    asr_openai_timeout_s: float = Field(3.0, gt=0, le=30, description="engine openai: for one answer")
     asr_model: str = Field(EMBEDDED_MODEL, description="A Whisper model, by name (tiny, small) or directory")
     asr_models_dir: Path = Field(Path("models"), description="Where models lie, one directory each")
     asr_cache_dir: Path | None = Field(None, description="Where downloads go; empty: Hugging Face's cache")

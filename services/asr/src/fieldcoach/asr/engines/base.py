@@ -79,6 +79,8 @@ class Engine(Protocol):
     """What the model can hear."""
     takes_hot_words: bool
     """Whether it can be told what words to expect."""
+    is_remote: bool
+    """Whether it computes elsewhere: then its time is what it costs, and not ours."""
     can_retry: bool
     """Whether a second decode of the same segment can give another answer."""
 

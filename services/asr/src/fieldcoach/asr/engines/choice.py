@@ -6,11 +6,15 @@ from ..errors import EngineBroken, ModelMissing
 from ..settings import AsrSettings
 from .base import Engine
 from .models import Fetch, Progress, find_model
+from .openai import OpenAiEngine, OpenAiOptions
 from .sphinx import SphinxEngine
 from .whisper import WhisperEngine, WhisperOptions
 from .window import COARSE_S, FINE_S
 
 log = logging.getLogger(__name__)
+
+DEFAULT_LANGUAGES = ("en", "hi")
+"""What a server of unknown abilities is offered for, unless `ASR_LANGUAGES` says otherwise."""
 
 
 def open_engine(
@@ -20,8 +24,20 @@ def open_engine(
 
     Raises:
         ModelMissing: `ASR_ENGINE=whisper` and its model can't be had.
-        EngineBroken: the model can't be loaded.
+        EngineBroken: the model can't be loaded, or the server does not transcribe.
     """
+    if settings.asr_engine == "openai":
+        return _opened(
+            OpenAiEngine(
+                OpenAiOptions(
+                    url=settings.asr_openai_url,
+                    key=settings.asr_openai_key.get_secret_value(),
+                    model=settings.asr_openai_model,
+                    languages=settings.languages or DEFAULT_LANGUAGES,
+                    timeout_s=settings.asr_openai_timeout_s,
+                )
+            )
+        )
     if settings.asr_engine == "sphinx":
         return _opened(SphinxEngine(settings.threads))
     try:

@@ -22,6 +22,7 @@ class SphinxEngine:
     model = "en-us"
     languages: tuple[str, ...] = ("en",)
     takes_hot_words = False
+    is_remote = False
     can_retry = False
     """It has no temperature and no window: a second decode says the same."""
 

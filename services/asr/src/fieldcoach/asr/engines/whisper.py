@@ -63,6 +63,7 @@ class WhisperEngine:
 
     name = "whisper"
     can_retry = True
+    is_remote = False
 
     def __init__(self, directory: Path, model: str, options: WhisperOptions) -> None:
         self.model = model
