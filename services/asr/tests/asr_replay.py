@@ -60,7 +60,7 @@ def words_of(line: dict[str, Any]) -> list[HeardWord]:
 
 
 class TranscriptionServer:
-    """Speaks OpenAI's transcription API: finds an upload in a visit by its samples, and says what is said there.
+    """Speaks OpenAI's transcription API: finds an upload in a visit, says what is said there.
 
     `mood` makes it slow, wrong, refusing, cut off or out of patience.
     """
