@@ -1,6 +1,7 @@
 """The figures of bench asr, its programmes, and the peer's algorithm."""
 
 import io
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fieldcoach.common.audio import CHUNK_SAMPLES
 from fieldcoach.common.messages import FinalTranscript, PartialTranscript, Timing
 from fieldcoach.tools.bench.asr.command import Run, _figures
 from fieldcoach.tools.bench.asr.figures import figures_of, together
+from fieldcoach.tools.bench.asr.hard_sound import mixed, spread, turns_in
 from fieldcoach.tools.bench.asr.local_agreement import Decoded, LocalAgreement2, TimedWord
 from fieldcoach.tools.bench.asr.programme import (
     BETWEEN_S,
@@ -150,11 +152,18 @@ def test_every_figure_of_asr_has_its_name() -> None:
     runs = [run_of(10, 0.5), run_of(20, 0.8), run_of(40, 2.0), run_of(60, 0.5)]
     peer = {"wer": 0.02, "cer": 0.01, "cpu_per_audio_s": 0.4, "algorithm": "x", "audio_s": 6.0}
     quiet = {"inserted_words_per_min": 1.5, "minutes": 2.0}
-    turns = {"turns": 3, "turn_cuts": 1, "turns_without_final": 0, "eos_to_final_ms": {"p50": 1, "p95": 2}}
+    turns = {
+        "turns": 3,
+        "turn_cuts": 1,
+        "turns_without_final": 0,
+        "eos_to_final_ms": {"p50": 1, "p95": 2},
+        "by_language": {"hi": {"wer": 0.5, "cer": 0.25}},
+    }
     options = BenchOptions(Path())
     machine: dict[str, object] = {"cores": 2, "cpu": "x", "load_1min": 0.0}
     found = _figures(options, machine, "whisper", "outlet-en", runs, peer, quiet, turns)
     found["admits"] = 30
+    found["sizes"] = {"tiny": {"full_s": 0.17, "adaptive_s": 0.02, "ratio": 7.2}}
     assert found["streams_per_core"] == 20  # 60 does not count after 40 has failed
     assert found["cpu_ratio"] == 20.0
     assert found["wer"] == {"ours": 0.0, "peer": 0.02}
@@ -167,6 +176,47 @@ def test_every_figure_of_asr_has_its_name() -> None:
     print_figures(Console(file=out, width=110), found)
     assert "streams per core 20" in out.getvalue()
     assert "40 *" in out.getvalue()
+
+
+def test_noise_is_mixed_at_its_level() -> None:
+    tone = (8_000 * np.sin(np.arange(16_000 * 4) / 5)).astype("<i2")
+    tone[: 16_000 * 2] = 0  # nobody speaks: only the line counts
+    recording = Recording("a", tone.tobytes(), (GoldLine(2.0, 4.0, "rep", "x"),), "hi")
+    noise = (np.random.default_rng(0).standard_normal(16_000) * 500).astype("<i2")
+    both = mixed(recording, noise.tobytes(), 10)
+    heard = np.frombuffer(both.pcm, "<i2").astype(float)
+    power = np.mean(heard[: 16_000 * 2] ** 2)
+    assert 10 * np.log10(np.mean(tone[16_000 * 2 :].astype(float) ** 2) / power) == pytest.approx(10, abs=0.3)
+    assert (both.lines, both.language) == (recording.lines, "hi")
+
+
+def test_turns_have_their_text_from_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "hi").mkdir()
+    for name in ("a", "b"):
+        with wave.open(str(tmp_path / "hi" / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(seconds_of_silence(1))
+    (tmp_path / "manifest.tsv").write_text('file\tlanguage\treference\nhi/a.wav\thi\tदस "डिब्बे\n')
+    for folder in (tmp_path, tmp_path / "hi"):
+        turns = turns_in(folder)
+        assert [(turn.language, turn.lines[0].text) for turn in turns] == [("hi", 'दस "डिब्बे'), ("en", "")]
+        assert turns[0].lines[0].end == 1.0
+    programmes = spread(turns * 4, 4)
+    assert [(one.language, len(one.lines)) for one in programmes] == [
+        ("en", 2),
+        ("en", 2),
+        ("hi", 2),
+        ("hi", 2),
+    ]
+
+
+def test_a_model_of_random_weights_decodes(tmp_path: Path) -> None:
+    from fieldcoach.tools.bench.asr import sizes
+
+    sizes.build(tmp_path / "small", width=64, layers=1, heads=2)
+    cost = sizes._measure(tmp_path / "small")
+    assert cost["full_s"] > 0
+    assert cost["ratio"] > 0
 
 
 # ── the peer ─────────────────────────────────────────────────────────────────────────────────────────────

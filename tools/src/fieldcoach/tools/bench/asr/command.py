@@ -12,14 +12,16 @@ from rich.console import Console
 from ...errors import BenchError
 from ...percentiles import summary_ms
 from ...phone.audio_file import read_pcm
-from ..gold import GoldLine, load_visit, visits_in
+from ..gold import load_visit, visits_in
 from ..machine import machine
 from ..options import BenchOptions
 from ..words import NO_ERRORS, WordErrors, word_errors, words_of
 from .figures import StreamFigures, figures_of, together
+from .hard_sound import mixed, spread, turns_in
 from .peer import BEAM, PeerRecording, run_peer
 from .programme import Programme, Recording, one_after_the_other, programme, recorded, sounds_in
-from .streams import LightIngest
+from .sizes import run_sizes
+from .streams import LightIngest, Stream
 from .table import print_figures
 from .workers import Workers
 
@@ -36,6 +38,7 @@ FREE_RUN: Final = 10.0
 """The worker takes whatever comes, so that the curve shows what happens beyond what it would admit."""
 USUAL_TARGET: Final = 0.7
 SPEECH_SESSIONS: Final = 10
+NOISE_LEVELS_DB: Final = (20, 10, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ async def bench_asr(options: BenchOptions, console: Console) -> dict[str, Any]:
                 runs.append(await _run(ingest, workers, sessions))
             if options.noise is not None:
                 quiet = await _noise(ingest, options.noise, console)
+                if not options.quick:
+                    quiet["visits_wer"] = await _in_noise(ingest, recordings, options.noise, console)
             if options.speech is not None:
                 turns = await _turns(ingest, options.speech, console)
             slots = int(next(iter(ingest.workers.values())).slots * USUAL_TARGET / FREE_RUN)
@@ -95,6 +100,9 @@ async def bench_asr(options: BenchOptions, console: Console) -> dict[str, Any]:
     peer = await _peer(options, [session(0)] if options.quick else None, recordings, console)
     figures = _figures(options, before, beat.engine, beat.model, runs, peer, quiet, turns)
     figures["admits"] = slots
+    if not options.quick:
+        _say(console, "random weights of Whisper's sizes")
+        figures["sizes"] = await run_sizes()
     print_figures(console, figures)
     return figures
 
@@ -146,14 +154,12 @@ async def _noise(ingest: LightIngest, folder: Path, console: Console) -> dict[st
 
 
 async def _turns(ingest: LightIngest, folder: Path, console: Console) -> dict[str, Any]:
-    """Each recording is one turn: what is cut in it, and how soon its end is found. The words don't count."""
-    recordings = []
-    for path in sounds_in(folder, "--speech"):
-        pcm = read_pcm(path)
-        one = Recording(path.stem, pcm, ())
-        recordings.append(Recording(path.stem, pcm, (GoldLine(0.0, one.seconds, "", ""),)))
-    sessions = min(SPEECH_SESSIONS, len(recordings))
-    programmes = [one_after_the_other(recordings[n::sessions]) for n in range(sessions)]
+    """Each recording is one turn: what is cut in it, and how soon its end is found.
+
+    The words count where a manifest has them; a model of a few hundred words knows few of them.
+    """
+    recordings = turns_in(folder)
+    programmes = spread(recordings, SPEECH_SESSIONS)
     _say(console, f"speech: {len(recordings)} turns, {max(one.seconds for one in programmes):.0f} s")
     streams = await ingest.play(programmes)
     found = together(figures_of(stream) for stream in streams)
@@ -162,6 +168,36 @@ async def _turns(ingest: LightIngest, folder: Path, console: Console) -> dict[st
         "turn_cuts": found.turn_cuts,
         "turns_without_final": found.lost_finals,
         "eos_to_final_ms": summary_ms(found.eos_to_final_ms, 50, 95),
+        "by_language": {
+            language: _accuracy([one for one in streams if one.programme.language == language])
+            for language in sorted({one.programme.language for one in streams})
+        },
+    }
+
+
+def _accuracy(streams: list[Stream]) -> dict[str, Any]:
+    found = together(figures_of(stream) for stream in streams)
+    return {"wer": _rate(found.words), "cer": _rate(found.characters), "words": found.words.words}
+
+
+async def _in_noise(
+    ingest: LightIngest, recordings: list[Recording], folder: Path, console: Console
+) -> dict[str, Any]:
+    """The visits with noise under them, all levels at once."""
+    noises = [read_pcm(path) for path in sounds_in(folder, "--noise")]
+    levels = {
+        level: [
+            one_after_the_other([mixed(one, noises[n % len(noises)], level)])
+            for n, one in enumerate(recordings)
+        ]
+        for level in NOISE_LEVELS_DB
+    }
+    _say(console, f"visits in noise at {', '.join(f'{level} dB' for level in levels)}")
+    streams = await ingest.play([one for programmes in levels.values() for one in programmes])
+    size = len(recordings)
+    return {
+        str(level): _accuracy(streams[n * size : (n + 1) * size]) | {"snr_db": level}
+        for n, level in enumerate(levels)
     }
 
 

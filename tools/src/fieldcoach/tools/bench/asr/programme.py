@@ -37,6 +37,7 @@ class Programme:
 
     pcm: bytes
     lines: tuple[GoldLine, ...]
+    language: str = "en"
 
     @property
     def seconds(self) -> float:
@@ -83,7 +84,7 @@ def programme(recordings: Sequence[Recording], limit_s: float, first: int = 0) -
             break
         pcm += recording.pcm + silence
     pcm += silence
-    return Programme(bytes(pcm), tuple(lines))
+    return Programme(bytes(pcm), tuple(lines), recordings[first % len(recordings)].language)
 
 
 def one_after_the_other(recordings: Sequence[Recording]) -> Programme:

@@ -92,9 +92,7 @@ class LightIngest:
         except TimeoutError:
             raise BenchError(f"no asr worker was ready within {limit_s:.0f} s") from None
 
-    async def play(
-        self, programmes: Sequence[Programme], languages: tuple[str, ...] = ("en",)
-    ) -> list[Stream]:
+    async def play(self, programmes: Sequence[Programme]) -> list[Stream]:
         """Every programme as one session, all at once, spread over the workers.
 
         Raises:
@@ -104,7 +102,7 @@ class LightIngest:
         workers = sorted(self.workers)
         of = {stream.session: workers[n % len(workers)] for n, stream in enumerate(streams)}
         for stream in streams:
-            await self._open(stream, of[stream.session], languages)
+            await self._open(stream, of[stream.session])
         await self._send(streams, of)
         with_limit = asyncio.timeout(COMPLETE_S)
         try:
@@ -118,14 +116,17 @@ class LightIngest:
             self._streams.pop(stream.session, None)
         return streams
 
-    async def _open(self, stream: Stream, worker: str, languages: tuple[str, ...]) -> None:
+    async def _open(self, stream: Stream, worker: str) -> None:
         subjects = self._bus.subjects
         self._streams[stream.session] = stream
         for subject in subjects.events_of(stream.session):
             await self._bus.subscribe(subject, self._event)
         await self._bus.subscribe(subjects.partial(stream.session), self._partial)
+        offered = self.workers[worker].languages
+        wanted = stream.programme.language
+        language = wanted if wanted in offered or not offered else offered[0]
         claim = ClaimRequest(
-            session=stream.session, epoch=EPOCH, from_seq=0, ingest=self.id, languages=languages
+            session=stream.session, epoch=EPOCH, from_seq=0, ingest=self.id, languages=(language,)
         )
         reply = await self._bus.request(subjects.asr_claim(worker), claim, ClaimReply, CLAIM_S)
         if not reply.accepted:

@@ -60,12 +60,22 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
             f"noise: {figures['noise']['inserted_words_per_min']} words a minute invented in "
             f"{figures['noise']['minutes']} min",
         )
+        for level, found in (figures["noise"].get("visits_wer") or {}).items():
+            _say(console, f"visits at {level} dB: WER {_percent(found['wer'])}, CER {_percent(found['cer'])}")
     if figures["speech"]:
         speech = figures["speech"]
         _say(
             console,
             f"speech: {speech['turn_cuts']} cuts in {speech['turns']} turns, {speech['turns_without_final']} "
             f"without a final, final p95 {_ms(speech['eos_to_final_ms']['p95'])}",
+        )
+        for language, found in speech["by_language"].items():
+            _say(console, f"speech {language}: WER {_percent(found['wer'])}, CER {_percent(found['cer'])}")
+    for size, cost in (figures.get("sizes") or {}).items():
+        _say(
+            console,
+            f"random {size}: {cost['full_s']:.3f} CPU s a second of speech in 30 s windows, "
+            f"{cost['adaptive_s']:.3f} adaptive ({cost['ratio']} times less)",
         )
     machine = figures["machine"]
     _say(console, f"{machine['cores']} cores of {machine['cpu']}, load before the run {machine['load_1min']}")
