@@ -17,7 +17,7 @@ MANIFEST: Final = "manifest.tsv"
 
 
 def mixed(recording: Recording, noise: bytes, snr_db: float) -> Recording:
-    """The recording with noise under it; the ratio is that of the power while somebody speaks to the noise's."""
+    """With noise under it; the ratio is that of the power while somebody speaks to the noise's."""
     speech = np.frombuffer(recording.pcm, "<i2").astype(np.float64)
     sound = np.resize(np.frombuffer(noise, "<i2").astype(np.float64), len(speech))
     spoken = np.concatenate(
@@ -30,7 +30,7 @@ def mixed(recording: Recording, noise: bytes, snr_db: float) -> Recording:
 
 
 def turns_in(folder: Path) -> list[Recording]:
-    """Each recording as one turn, with its text where a manifest has it.
+    """Each recording as one turn, with its text where a manifest has it; what it has without a text is none.
 
     Raises:
         BenchError: there is none.
@@ -39,6 +39,8 @@ def turns_in(folder: Path) -> list[Recording]:
     turns = []
     for path in sounds_in(folder, "--speech"):
         language, text = known.get(path.name, ("en", ""))
+        if path.name in known and not text:
+            continue
         pcm = read_pcm(path)
         line = GoldLine(0.0, len(pcm) / (2 * SAMPLE_RATE), "", text)
         turns.append(Recording(path.stem, pcm, (line,), language))
