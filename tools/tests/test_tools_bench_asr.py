@@ -192,11 +192,13 @@ def test_noise_is_mixed_at_its_level() -> None:
 
 def test_turns_have_their_text_from_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "hi").mkdir()
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         with wave.open(str(tmp_path / "hi" / f"{name}.wav"), "wb") as file:
             file.setparams((1, 2, 16_000, 0, "NONE", ""))
             file.writeframes(seconds_of_silence(1))
-    (tmp_path / "manifest.tsv").write_text('file\tlanguage\treference\nhi/a.wav\thi\tदस "डिब्बे\n')
+    (tmp_path / "manifest.tsv").write_text(
+        'file\tlanguage\treference\nhi/a.wav\thi\tदस "डिब्बे\nhi/c.wav\t\t\n'
+    )
     for folder in (tmp_path, tmp_path / "hi"):
         turns = turns_in(folder)
         assert [(turn.language, turn.lines[0].text) for turn in turns] == [("hi", 'दस "डिब्बे'), ("en", "")]

@@ -323,16 +323,14 @@ def test_samples_that_are_known_are_not_heard_twice(bench: Bench) -> None:
         again = max(0, chunk.end_sample - 480)  # half known, half new would overlap the next
         bench.push(PcmChunk(SESSION, 1, seq + 1, again, 480, Flag.OK, chunk.pcm[-960:]))
         seq += 2
-    assert bench.recogniser._timeline is not None
-    assert bench.recogniser._timeline.head == len(pcm)
+    assert bench.recogniser._ear.timeline.head == len(pcm)
     assert len(bench.finals) == 1
 
 
 def test_a_chunk_that_is_half_known_gives_its_other_half(bench: Bench) -> None:
     bench.hear(silence(0.06))
     bench.push(PcmChunk(SESSION, 1, 1, 480, 960, Flag.OK, speech(0.06).tobytes()))
-    assert bench.recogniser._timeline is not None
-    assert bench.recogniser._timeline.head == 1_440
+    assert bench.recogniser._ear.timeline.head == 1_440
 
 
 # ── acks ─────────────────────────────────────────────────────────────────────────────────────────────────
