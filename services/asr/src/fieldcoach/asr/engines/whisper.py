@@ -11,6 +11,7 @@ and the start-of-transcript token at the same place, so those that are alike go 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -210,7 +211,7 @@ class WhisperEngine:
         tokens = tuple(result.sequences_ids[0])
         text = " ".join(tokenizer.decode(list(tokens)).split())
         # the score is the mean over the tokens; Whisper's own figure counts the end token too
-        avg_logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
+        avg_logprob = result.scores[0] * len(tokens) / (len(tokens) + 1) if tokens else -inf
         words: tuple[HeardWord, ...] = ()
         if self._options.word_times and segment.is_final and text and encoded is not None:
             words = self._align(tokenizer, tokens, encoded, len(segment.pcm))
