@@ -2,8 +2,8 @@
 
 Whisper fills noise with sentences of its training data, and silence with loops. The rules and their
 thresholds are Whisper's own: no-speech and log probability drop, compression ratio and repeated tokens retry,
-a list of stock phrases drops only where hardly anything was voiced. More words than the voiced time holds drop
-too.
+a list of stock phrases drops only where hardly anything was voiced. More words than the voiced time holds
+drop too.
 """
 
 import re
