@@ -68,6 +68,7 @@ class TranscriptionServer:
     def __init__(self, visit: str) -> None:
         self.replay = ReplayEngine(visit)
         self.mood = "good"
+        self.language = "english"
         self.forms: list[dict[str, Any]] = []
         self.release = threading.Event()
         server = self
@@ -143,7 +144,7 @@ class TranscriptionServer:
             "text": heard.text,
             "words": words,
             "segments": segments,
-            "language": "english",
+            "language": self.language,
             "duration": 1.0,
         }
 

@@ -13,6 +13,7 @@ from fieldcoach.asr.engines.openai import OpenAiEngine, OpenAiOptions
 from fieldcoach.asr.engines.sphinx import SphinxEngine
 from fieldcoach.asr.engines.whisper import WhisperEngine, WhisperOptions
 from fieldcoach.asr.errors import DecodeFailed, EngineBroken
+from fieldcoach.asr.language import LanguageChoice
 from fieldcoach.asr.voice import Silero
 
 from .asr_bench import ROOT, Bench, load_visit
@@ -194,6 +195,22 @@ def test_a_server_that_knows_the_plain_answer_only(server: TranscriptionServer) 
     heard = engine.decode(segment)
     assert (heard.text, heard.words) == (text, ())
     assert "timestamp_granularities[]" not in server.forms[-1]
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("spoken", "requests", "language"), [("english", 1, "en"), ("hindi", 1, "hi"), ("urdu", 2, "")]
+)
+def test_the_server_finds_the_language_among_the_sessions(
+    server: TranscriptionServer, spoken: str, requests: int, language: str
+) -> None:
+    engine = OpenAiEngine(options_of(server))
+    engine.open()
+    server.language, server.forms = spoken, []
+    segment, text = line(3)
+    heard = engine.decode(replace(segment, choice=LanguageChoice("en", ("en", "hi"))))
+    assert (heard.text, heard.language) == (text, language)
+    assert [form.get("language") for form in server.forms] == [None, "en"][:requests]
     engine.close()
 
 

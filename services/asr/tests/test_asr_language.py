@@ -1,10 +1,14 @@
 """Which language an utterance is in."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fieldcoach.asr.engines.base import Hypothesis, Segment
+from fieldcoach.asr.engines.whisper import WhisperEngine, WhisperOptions
 from fieldcoach.asr.language import LanguageChoice
 from fieldcoach.asr.settings import AsrSettings
 
@@ -76,6 +80,32 @@ def test_one_language_is_never_asked_for() -> None:
     bench.hear(silence(0.5), speech(4), silence(1))
     assert all(segment.choice is None for segment in engine.segments)
     assert bench.finals[0].language == "en"
+
+
+def test_an_engine_that_does_not_tell_leaves_the_sessions_language() -> None:
+    bench = Bench(ScriptedEngine(), languages=("en", "hi"))
+    bench.hear(silence(0.5), speech(4), silence(1))
+    assert bench.finals[0].language == "en"
+    assert bench.partials[-1].committed
+
+
+def test_whisper_counts_only_the_sessions_languages() -> None:
+    asked: list[object] = []
+
+    def detect(encoded: object) -> list[list[tuple[str, float]]]:
+        asked.append(encoded)
+        return [[("<|ur|>", 0.6), ("<|hi|>", 0.3), ("<|en|>", 0.1)]] * 2
+
+    engine = WhisperEngine(Path(), "none", WhisperOptions())
+    model = SimpleNamespace(is_multilingual=True, detect_language=detect)
+    engine._whisper = SimpleNamespace(model=model)
+    plain = Segment("s", 0, np.zeros(16, np.float32), "en", is_final=True)
+    segments = [plain, replace(plain, choice=BOTH)]
+    assert engine._detect(segments, "encoded") == [{}, {"hi": 0.3, "en": 0.1}]
+    assert engine._detect([plain, plain], "encoded") == [{}, {}]
+    model.is_multilingual = False
+    assert engine._detect(segments, "encoded") == [{}, {}]
+    assert asked == ["encoded"]  # nobody asked the second time, nobody could answer the third
 
 
 def test_indic_utterances_are_cut_earlier() -> None:

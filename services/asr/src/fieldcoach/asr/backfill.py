@@ -91,4 +91,5 @@ class BackfillRun:
             end_sample=max(begin + 1, min(end, final.end_sample)),
             text=text,
             words=words,
+            doubts=tuple(doubt for doubt in final.doubts if doubt.first < end and doubt.end > begin),
         )

@@ -329,6 +329,8 @@ class SessionRecogniser:
             assert utterance.pcm is not None
             utterance.has_final_started = True
             pcm = utterance.pcm
+        asks_language = self._asks_language(utterance, len(pcm))
+        utterance.has_asked_language |= asks_language
         return Segment(
             session=self.session,
             first_sample=utterance.decode_from,
@@ -336,7 +338,7 @@ class SessionRecogniser:
             language=utterance.language,
             is_final=job.kind is not Kind.PARTIAL,
             is_retry=job.is_retry,
-            choice=self._choice if self._asks_language(utterance, len(pcm)) else None,
+            choice=self._choice if asks_language else None,
             context=self._context.text,
             hot_words=self._context.hot_words,
         )
@@ -360,10 +362,11 @@ class SessionRecogniser:
         return self._take_actions()
 
     def _note_language(self, utterance: Utterance, hypothesis: Hypothesis) -> None:
-        if not utterance.is_language_open or not hypothesis.language_probabilities:
+        if not utterance.is_language_open or not utterance.has_asked_language:
             return
         before = self._choice.current
-        self._choice = self._choice.decide(hypothesis.language_probabilities)
+        if hypothesis.language_probabilities:
+            self._choice = self._choice.decide(hypothesis.language_probabilities)
         utterance.language, utterance.is_language_open = hypothesis.language or before, False
         if self._choice.current != before:
             self._context.forget()

@@ -54,6 +54,8 @@ class Utterance:
     """In which it is decoded."""
     is_language_open: bool = False
     """More than one language is allowed, and it has not been decided which one this is."""
+    has_asked_language: bool = False
+    """An engine has been asked; one that does not tell leaves it at the session's."""
     follows_cut: bool = False
     """Its first words are also the last ones of the utterance before."""
     agreement: LocalAgreement = field(default_factory=LocalAgreement)

@@ -8,7 +8,7 @@ partial that comes late is worth nothing, and a final has the recogniser's own s
 import io
 import wave
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,23 @@ MAX_CHARS: Final = 4_000
 """What a final may hold; more than anybody says in 30 s."""
 HOT_WORDS: Final = 40
 CONTEXT_CHARS: Final = 200
+NAMES: Final = {
+    "english": "en",
+    "hindi": "hi",
+    "assamese": "as",
+    "bengali": "bn",
+    "gujarati": "gu",
+    "kannada": "kn",
+    "malayalam": "ml",
+    "marathi": "mr",
+    "nepali": "ne",
+    "punjabi": "pa",
+    "sinhala": "si",
+    "tamil": "ta",
+    "telugu": "te",
+    "urdu": "ur",
+}
+"""OpenAI tells the language by its English name, other servers by its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,19 @@ class OpenAiEngine:
             raise DecodeFailed(f"openai: {_reason(error)}") from error
 
     def _ask(self, segment: Segment) -> Hypothesis:
+        """The language is the server's to find where the session allows several, and only among those."""
+        if segment.choice is None or self._format != "verbose_json":
+            return self._ask_in(segment, segment.language)[0]
+        heard, found = self._ask_in(segment, None)
+        detected = NAMES.get(found, found)
+        if detected not in segment.choice.allowed:
+            return self._ask_in(segment, segment.language)[0]
+        told = {detected: 1.0}
+        language = segment.choice.decide(told).current
+        return replace(heard, language=language, language_probabilities=told)
+
+    def _ask_in(self, segment: Segment, language: str | None) -> tuple[Hypothesis, str]:
+        """One request: what was heard, and in which language by the server's own word."""
         client = self._client
         if client is None:
             raise DecodeFailed("openai: closed")
@@ -102,15 +132,15 @@ class OpenAiEngine:
         answer = client.audio.transcriptions.create(
             file=("segment.wav", wav_of(segment), "audio/wav"),
             model=self.model,
-            language=segment.language,
             prompt=_prompt(segment),
             response_format=self._format,
             temperature=0.4 if segment.is_retry else 0.0,
+            **({"language": language} if language else {}),
             **({"timestamp_granularities": ["word", "segment"]} if wants_words else {}),
         )
         try:
             told = answer if isinstance(answer, Mapping) else answer.model_dump()
-            return _hypothesis(told, len(segment.pcm))
+            return _hypothesis(told, len(segment.pcm)), str(told.get("language") or "").lower()
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DecodeFailed(f"openai: the answer is no transcription ({type(error).__name__})") from error
 
