@@ -59,7 +59,7 @@ def test_a_token_of_the_running_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("bench", "nonsense"), 1, "no benchmark 'nonsense'; there is: network, visit"),
+        (("bench", "nonsense"), 1, "no benchmark 'nonsense'; there is: asr, network, visit"),
         (("bench", "visit", "--visits", "/nowhere"), 1, "--visits /nowhere: no such folder"),
         (("visit", "--audio", "/nowhere.flac"), 1, "/nowhere.flac: no such file"),
         (("visit", "--audio", "x", "--profile", "L9"), 1, "--profile L9: use one of L0, L1, L2, L3, L4"),
