@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fieldcoach.asr.actions import Complete, Dropped, Retried
 from fieldcoach.asr.engines.base import HeardWord, Hypothesis
-from fieldcoach.asr.jobs import Kind
+from fieldcoach.asr.jobs import Decoded, Job, Kind
 from fieldcoach.asr.recogniser import SessionRecogniser
+from fieldcoach.asr.utterance import FinalText
 from fieldcoach.common.audio import Flag, PcmChunk
 
 from .asr_bench import (
@@ -243,6 +244,21 @@ def test_words_said_twice_at_a_cut_are_said_once(engine: ScriptedEngine) -> None
     bench.hear(silence(0.5), speech(17), silence(1), speech(1), silence(1))
     assert [final.text for final in bench.finals] == ["ten boxes of cream", "biscuits", "biscuits"]
     assert [word.text for word in bench.finals[1].words] == ["biscuits"]
+
+
+def test_the_second_part_of_a_cut_may_be_decoded_before_the_first() -> None:
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector())
+    recogniser.partial_interval_s = inf
+    jobs, said = [], []
+    for chunk in chunks_of(join(silence(0.5), speech(17), silence(1))):
+        jobs += [one for one in recogniser.push(chunk, 0.0) if isinstance(one, Job)]
+    of_first, of_second = jobs[0], jobs[-1]
+    assert (of_first.utterance, of_second.utterance) == (1, 2)
+    for job, text in ((of_second, "biscuits now"), (of_first, "ten boxes of biscuits")):
+        assert recogniser.begin(job) is not None
+        hypothesis = Hypothesis(text, tokens=tuple(range(len(text.split()))))
+        said += recogniser.end(job, Decoded(hypothesis, 0.0, 0.1), 0.1)
+    assert [one.text for one in said if isinstance(one, FinalText)] == ["ten boxes of biscuits", "now"]
 
 
 def test_nothing_but_the_overlap_after_a_cut_is_dropped(engine: ScriptedEngine) -> None:
