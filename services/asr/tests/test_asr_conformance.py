@@ -12,7 +12,7 @@ from fieldcoach.asr.engines.base import Engine, Pcm, Segment
 from fieldcoach.asr.engines.openai import OpenAiEngine, OpenAiOptions
 from fieldcoach.asr.engines.sphinx import SphinxEngine
 from fieldcoach.asr.engines.whisper import WhisperEngine, WhisperOptions
-from fieldcoach.asr.errors import DecodeFailed, EngineBroken
+from fieldcoach.asr.errors import DecodeFailed, EngineAway, EngineBroken
 from fieldcoach.asr.language import LanguageChoice
 from fieldcoach.asr.voice import Silero
 
@@ -185,6 +185,13 @@ def test_a_server_that_refuses_at_start_is_told_with_the_settings(server: Transc
     server.mood = "refusing"
     with pytest.raises(EngineBroken, match=r"ASR_OPENAI_URL=http.*401.*ASR_OPENAI_KEY.*ASR_OPENAI_MODEL"):
         OpenAiEngine(options_of(server)).open()
+
+
+@pytest.mark.parametrize("mood", ["busy", "broken", "slow"])
+def test_a_server_that_is_away_at_start_may_come_back(server: TranscriptionServer, mood: str) -> None:
+    server.mood = mood
+    with pytest.raises(EngineAway, match="ASR_OPENAI_URL"):
+        OpenAiEngine(options_of(server, timeout_s=0.4)).open()
 
 
 def test_a_server_that_knows_the_plain_answer_only(server: TranscriptionServer) -> None:

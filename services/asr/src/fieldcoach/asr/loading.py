@@ -1,8 +1,10 @@
 """Everything that takes long at start: the engine, voice detection, and what one decode costs here."""
 
 import asyncio
+import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -14,10 +16,15 @@ from fieldcoach.common.audio import SAMPLE_RATE
 from .engines.base import Engine, Segment
 from .engines.choice import open_engine
 from .engines.models import Progress
+from .errors import AsrError
 from .hot_words import load_hot_words
 from .settings import AsrSettings
 from .voice import Silero
 
+log = logging.getLogger(__name__)
+
+RELOAD_S: Final = 5.0
+"""Between two tries to reach an engine that computes elsewhere."""
 ROUNDS: Final = 3
 LENGTH_S: Final = 3.0
 """A typical utterance."""
@@ -34,7 +41,24 @@ class Loaded:
     """By playbook; none for an engine that takes none."""
 
 
-async def load(settings: AsrSettings, progress: Progress) -> Loaded:
+async def load(settings: AsrSettings, progress: Progress, not_yet: Callable[[str], None]) -> Loaded:
+    """Load; while the engine is away, say why and try again.
+
+    Raises:
+        AsrError: as `open_engine`, but for `EngineAway`.
+    """
+    while True:
+        try:
+            return await _load_once(settings, progress)
+        except AsrError as error:
+            if not error.retryable:
+                raise
+            log.warning("not ready yet", extra={"error": str(error)})
+            not_yet(str(error))
+        await asyncio.sleep(RELOAD_S)
+
+
+async def _load_once(settings: AsrSettings, progress: Progress) -> Loaded:
     """Load in a thread of its own, which a shutdown need not wait for: a download may take minutes.
 
     Raises:

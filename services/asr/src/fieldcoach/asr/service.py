@@ -134,8 +134,11 @@ class AsrService:
         def progress(come: str) -> None:
             self._reason = f"downloading the model: {come}"
 
+        def not_yet(reason: str) -> None:
+            self._reason = reason
+
         try:
-            loaded = await load(self._settings, progress)
+            loaded = await load(self._settings, progress, not_yet)
         except AsrError as error:
             self._reason = str(error)
             log.error("not ready", extra={"error": str(error)})

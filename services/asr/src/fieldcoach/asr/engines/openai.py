@@ -15,7 +15,7 @@ import numpy as np
 
 from fieldcoach.common.audio import SAMPLE_RATE
 
-from ..errors import DecodeFailed, EngineBroken
+from ..errors import DecodeFailed, EngineAway, EngineBroken
 from .base import HeardWord, Hypothesis, Segment, decode_or_none
 
 MAX_CHARS: Final = 4_000
@@ -87,7 +87,8 @@ class OpenAiEngine:
                 self._ask(silence)
         except (openai.OpenAIError, ValueError, DecodeFailed) as error:
             self.close()
-            raise EngineBroken(
+            kind = EngineAway if _is_away(error) else EngineBroken
+            raise kind(
                 f"ASR_OPENAI_URL={self._options.url} does not transcribe ({_reason(error)}); check the "
                 f"address, ASR_OPENAI_KEY and ASR_OPENAI_MODEL={self.model}"
             ) from error
@@ -198,6 +199,14 @@ def _hypothesis(answer: Mapping[str, Any], n_samples: int) -> Hypothesis:
 def _within(start_s: float, end_s: float, n_samples: int) -> tuple[int, int]:
     start = min(n_samples, max(0, round(start_s * SAMPLE_RATE)))
     return start, min(n_samples, max(start, round(end_s * SAMPLE_RATE)))
+
+
+def _is_away(error: Exception) -> bool:
+    """No answer, too many requests, or trouble of its own: none of it is about how we ask."""
+    import openai
+
+    status = getattr(error, "status_code", None)
+    return isinstance(error, openai.APIConnectionError) or status == 429 or (status or 0) >= 500
 
 
 def _reason(error: Exception) -> str:
