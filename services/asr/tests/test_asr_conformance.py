@@ -130,7 +130,7 @@ def test_context_and_hot_words_do_no_harm(engine: Engine) -> None:
 
 
 def test_threads_and_batches_give_what_one_alone_gives(engine: Engine) -> None:
-    segments = [line(number)[0] for number in (0, 1, 3, 4)]
+    segments = [line(number)[0] for number in (0, 3)]
     alone = [engine.decode(segment).text for segment in segments]
     with ThreadPoolExecutor(2) as pool:
         assert [found.text for found in pool.map(engine.decode, segments)] == alone
