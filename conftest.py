@@ -18,6 +18,11 @@ _SETTLE_S = 3.0
 """How long a thread or socket that is already closing may take to be gone."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--mutations N`: how many an ingest gets (tests/integration/test_ingest_mutations.py)."""
+    parser.addoption("--mutations", type=int, default=0, help="mutated packets to send; default: a share")
+
+
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     """A nats-server with JetStream, private to the test."""

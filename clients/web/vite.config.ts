@@ -5,6 +5,7 @@ const gateway = process.env.GATEWAY ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
+  worker: { format: "es" },
   build: {
     target: "es2022",
     // An inlined asset is a data: address, which the content security policy `default-src 'self'` blocks.

@@ -162,7 +162,15 @@ MESSAGES: list[m.Message] = [
     m.MediaProfile(
         session=S, n=3, command=7, rung="L2", max_bitrate=12_000, ptime_ms=60, fec=False, dtx=True, nack=True
     ),
-    m.ProfileApplied(session=S, n=4, command=7, rung="L2"),
+    m.ProfileApplied(
+        session=S,
+        n=4,
+        command=7,
+        rung="L2",
+        stats=m.SenderStats(
+            rtt_ms=310.5, packets_sent=700, bytes_sent=63_000, header_bytes_sent=8_400, retransmitted=3
+        ),
+    ),
     m.Gap(session=S, n=4, first_sample=10, n_samples=4_800, reason="lost"),
     m.MissingAudio(
         session=S,

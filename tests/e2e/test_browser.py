@@ -4,21 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from fieldcoach.tools.bench.chromium import FLAGS, microphone_flags, write_microphone
+from fieldcoach.tools.phone.audio_file import read_pcm
+
 from .conftest import ROOT, VISITS, Running
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SHOTS = Path(os.environ.get("FIELDCOACH_SCREENSHOTS", ""))
 """Set it to `docs/images` to renew the pictures of the docs."""
 
@@ -26,13 +19,7 @@ SHOTS = Path(os.environ.get("FIELDCOACH_SCREENSHOTS", ""))
 def microphone_file(visit: str, folder: Path) -> Path:
     """The visit as the WAV file that Chromium plays into its fake microphone (48 kHz mono)."""
     path = folder / f"{visit}.wav"
-    with av.open(str(VISITS / f"{visit}.flac")) as source, av.open(str(path), "w") as sink:
-        stream = sink.add_stream("pcm_s16le", rate=48_000, layout="mono")
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)
-        for decoded in [*source.decode(audio=0), None]:
-            for frame in resampler.resample(decoded):
-                sink.mux(stream.encode(frame))
-        sink.mux(stream.encode(None))
+    write_microphone(path, read_pcm(VISITS / f"{visit}.flac"))
     return path
 
 
@@ -50,9 +37,7 @@ def browser(chromium: str, tmp_path: Path) -> Iterator[Browser]:
             headless=True,
             args=[
                 *FLAGS,
-                "--use-fake-device-for-media-stream",
-                "--use-fake-ui-for-media-stream",
-                f"--use-file-for-fake-audio-capture={wav}%noloop",
+                *microphone_flags(wav),
             ],
         )
         yield browser

@@ -6,22 +6,16 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, async_playwright, expect
 
+from fieldcoach.tools.bench.chromium import FLAGS, KEEP_CONNECTIONS, microphone_flags
 from fieldcoach.tools.network import Phase, Relay, Schedule, schedule_of
 from fieldcoach.tools.network.conditions import DOWN
 
 from .conftest import Running
-from .test_browser import FLAGS, microphone_file
+from .test_browser import microphone_file
 
 BEFORE_S, OUTAGE_S = 8.0, 4.5
 """The page restarts ICE 2.5 to 3.5 s into the outage, and would make a fresh connection 5 s after that."""
 
-KEEP_CONNECTIONS = """
-const Plain = RTCPeerConnection;
-window.connections = [];
-window.RTCPeerConnection = class extends Plain {
-  constructor(...given) { super(...given); window.connections.push(this); }
-};
-"""
 STREAM = """async () => {
   const [connection] = window.connections;
   const sender = connection.getSenders()[0];
@@ -84,9 +78,7 @@ async def test_ice_restart_of_a_browser(system: Running, chromium: str, tmp_path
             executable_path=chromium,
             args=[
                 *FLAGS,
-                "--use-fake-device-for-media-stream",
-                "--use-fake-ui-for-media-stream",
-                f"--use-file-for-fake-audio-capture={wav}%noloop",
+                *microphone_flags(wav),
             ],
         )
         page = await browser.new_page()

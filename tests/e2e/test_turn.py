@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,24 +28,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def turn_port(tmp_path: Path) -> Iterator[int]:
+@contextmanager
+def running_turnserver(folder: Path, port: int, *flags: str, **changes: object) -> Iterator[None]:
+    """coturn with our configuration, on this machine; a change's name has `_` for `-`."""
     program = installed("coturn", "turnserver")
-    port = free_port()
     options = {
         "static-auth-secret": SECRET,
         "listening-port": port,
         "listening-ip": "127.0.0.1",
         "relay-ip": "127.0.0.1",
-        "allowed-peer-ip": ALLOWED,
-        "pidfile": tmp_path / "pid",
-        "userdb": tmp_path / "db",
-    }
+        "pidfile": folder / "pid",
+        "userdb": folder / "db",
+    } | {name.replace("_", "-"): value for name, value in changes.items()}
     process = subprocess.Popen(
         [
             program,
-            *("-c", str(ROOT / "deploy/coturn/turnserver.conf"), "--no-tls", "--no-dtls"),
-            "--allow-loopback-peers",
+            *("-c", str(ROOT / "deploy/coturn/turnserver.conf"), "--no-dtls", "--allow-loopback-peers"),
+            *flags,
             *(f"--{name}={value}" for name, value in options.items()),
         ],
         stdout=subprocess.DEVNULL,
@@ -59,10 +59,17 @@ def turn_port(tmp_path: Path) -> Iterator[int]:
                     break
             assert time.monotonic() < give_up
             time.sleep(0.05)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def turn_port(tmp_path: Path) -> Iterator[int]:
+    port = free_port()
+    with running_turnserver(tmp_path, port, "--no-tls", allowed_peer_ip=ALLOWED):
+        yield port
 
 
 async def relayed(port: int, secret: str, now: float) -> list[str]:

@@ -346,3 +346,33 @@ async def test_a_missing_range_is_transcribed_afterwards(start: Start) -> None:
     await ingest.until(lambda: "transcript.complete" in ingest.kinds)
     reply = await ingest.bus.request(subject, late, BackfillReply, 5)
     assert not reply.accepted
+
+
+async def test_what_a_worker_before_has_said_is_not_said_again(start: Start) -> None:
+    _, ingest = await start()
+    await ingest.bus.ensure_streams()
+    await ingest.until(lambda: ingest.heartbeats and ingest.heartbeats[-1].slots, 60)
+    assert (await ingest.claim()).accepted
+    chunks = opening()
+    hole = 65
+    for seq, pcm in enumerate(chunks[:hole]):
+        await ingest.send(seq, seq * 960, pcm)
+    gap = (hole * 960, (len(chunks) - hole) * 960)
+    packed = pack_chunk(ingest.session, 1, hole, *gap, int(Flag.GAP), b"")
+    await ingest.bus.publish(ingest.bus.subjects.audio(ingest.worker, ingest.session), packed)
+    await ingest.until(lambda: ingest.finals)
+    assert (await ingest.claim(epoch=2, from_seq=hole)).accepted
+    packed = pack_chunk(ingest.session, 2, hole, *gap, int(Flag.GAP), b"")
+    await ingest.bus.publish(ingest.bus.subjects.audio(ingest.worker, ingest.session), packed)
+    late = BackfillAudio(  # a hole that is taken for much longer than it was: its words are known
+        session=ingest.session,
+        range=1,
+        first_sample=0,
+        hole_first_sample=0,
+        hole_end_sample=hole * 960,
+        late_ms=4_000,
+        pcm=b"".join(chunks[:hole])[: 64 * 1024],
+    )
+    reply = await ingest.bus.request(ingest.bus.subjects.asr_backfill(ingest.worker), late, BackfillReply, 20)
+    assert reply == BackfillReply(accepted=True)
+    assert [final.text for final in ingest.finals] == LINES[:1]

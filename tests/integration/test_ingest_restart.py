@@ -260,7 +260,7 @@ async def test_another_ingest_goes_on_when_the_first_is_gone(world: World, nats_
     await until(lambda: "live" in world.states())
     session = world.ingest.sessions[plain.session]
     began = time.monotonic() - session._timeline.end / SAMPLE_RATE
-    for task in world.ingest._tasks:  # as by kill -9: no word to anybody
+    for task in world.ingest._outgoing._tasks:  # as by kill -9: no word to anybody
         task.cancel()
     first = world.worker.claims[-1]
     bus = Bus(nats_url, "local", "ingest2")

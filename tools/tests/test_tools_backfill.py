@@ -9,7 +9,7 @@ from tests.support import until
 from fieldcoach.common.backfill import MAX_UPLOAD_BYTES, Record, parse_records
 from fieldcoach.tools.errors import GatewayUnreachable, Refused
 from fieldcoach.tools.phone import backfill
-from fieldcoach.tools.phone.backfill import END_WAIT_S, MARGIN_TICKS, SETTLE_S, Backfill
+from fieldcoach.tools.phone.backfill import END_WAIT_S, MARGIN_TICKS, SETTLE_PAUSED_S, SETTLE_S, Backfill
 from fieldcoach.tools.phone.ring import RING_BYTES, RING_S, RTP_CLOCK, OpusRing
 
 FRAME = 960
@@ -218,6 +218,24 @@ async def test_what_fails_is_tried_again_but_not_what_is_refused_for_good(phone:
     assert [parse_records(body)[0].range for body in phone.bodies] == [1, 1, 1, 2]
     assert phone.backfill.uploaded_bytes == len(phone.bodies[-1])
     assert set(phone.waits) == {backfill.PAUSE_S}
+
+
+async def test_an_upload_with_an_old_token_is_tried_again(phone: Phone) -> None:
+    phone.answers = [Refused("backfill", 401, {"title": "expired"})]
+    running = asyncio.create_task(phone.backfill.run(phone.upload))
+    try:
+        phone.backfill.heard(missing((1, 5.0, 7.0)))
+        await until(lambda: phone.backfill.uploaded == 1)
+    finally:
+        running.cancel()
+    assert len(phone.bodies) == 2
+
+
+async def test_on_l5_the_list_is_waited_for_longer(phone: Phone) -> None:
+    began = phone.now
+    phone.backfill.heard({"type": "gap", "reason": "held"})
+    await phone.backfill.finish()
+    assert phone.now - began == pytest.approx(SETTLE_PAUSED_S, abs=0.2)
 
 
 async def test_the_visit_ends_when_nothing_is_missing(phone: Phone) -> None:

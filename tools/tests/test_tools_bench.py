@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fieldcoach.tools.bench import run as bench_run
 from fieldcoach.tools.bench import visit as bench_visit
 from fieldcoach.tools.bench.gold import GoldLine, GoldOrder, GoldVisit
-from fieldcoach.tools.bench.run import BenchOptions, run_bench
+from fieldcoach.tools.bench.report import report
 from fieldcoach.tools.bench.score import score_visit
 from fieldcoach.tools.collector import CollectedSpan, Collector
-from fieldcoach.tools.errors import BenchError
 from fieldcoach.tools.phone.stages import StageTable, StageTimes
 from fieldcoach.tools.phone.visit import VisitResult
 
@@ -71,18 +69,15 @@ def test_every_figure_has_its_name() -> None:
 
 @pytest.mark.parametrize("as_json", [False, True])
 async def test_json_is_the_last_line_and_the_table_stands_elsewhere(
-    as_json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def fake(root: Path, quick: bool, folder: Path | None, console: Console) -> dict[str, Any]:
+    async def fake(console: Console) -> dict[str, Any]:
         console.print("a table")
         return {"wer": 0.5}
 
-    monkeypatch.setitem(bench_run.BENCHMARKS, "fake", fake)
-    await run_bench("fake", BenchOptions(Path(), as_json=as_json))
+    await report(fake, as_json)
     out, err = capsys.readouterr()
     assert (out, err) == (('{"wer": 0.5}\n', "a table\n") if as_json else ("a table\n", ""))
-    with pytest.raises(BenchError, match="no benchmark 'none'"):
-        await run_bench("none", BenchOptions(Path()))
 
 
 def test_the_table_holds_every_visit_and_the_total() -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from rich.console import Console
 
 from fieldcoach.common.audio import CHUNK_SAMPLES
 from fieldcoach.common.messages import FinalTranscript, PartialTranscript, Timing
-from fieldcoach.tools.bench.asr.command import Run, _figures
+from fieldcoach.tools.bench.asr.command import AsrPlan, Run, _figures
 from fieldcoach.tools.bench.asr.figures import figures_of, together
 from fieldcoach.tools.bench.asr.hard_sound import mixed, spread, turns_in
 from fieldcoach.tools.bench.asr.local_agreement import Decoded, LocalAgreement2, TimedWord
@@ -26,8 +25,6 @@ from fieldcoach.tools.bench.asr.programme import (
 from fieldcoach.tools.bench.asr.streams import Stream
 from fieldcoach.tools.bench.asr.table import print_figures
 from fieldcoach.tools.bench.gold import GoldLine
-from fieldcoach.tools.bench.options import BenchOptions
-from fieldcoach.tools.cli import numbers_of
 from fieldcoach.tools.errors import BenchError
 
 S = "s" * 26
@@ -135,14 +132,6 @@ def test_a_folder_without_recordings_is_told(tmp_path: Path) -> None:
     assert [path.name for path in sounds_in(tmp_path, "--noise")] == ["a.flac"]
 
 
-def test_numbers_of() -> None:
-    assert numbers_of("40, 10,20,10") == (10, 20, 40)
-    assert numbers_of("") == ()
-    for wrong in ("ten", "0", "-3"):
-        with pytest.raises(typer.BadParameter, match="--sessions"):
-            numbers_of(wrong)
-
-
 def run_of(sessions: int, eos_s: float) -> Run:
     late = [(line.end + eos_s, one) for line, (_, one) in zip(LINES, GOOD, strict=True)]
     return Run(sessions, figures_of(stream(late)), 0.02, 6.0, 1.0)
@@ -159,9 +148,9 @@ def test_every_figure_of_asr_has_its_name() -> None:
         "eos_to_final_ms": {"p50": 1, "p95": 2},
         "by_language": {"hi": {"wer": 0.5, "cer": 0.25}},
     }
-    options = BenchOptions(Path())
+    plan = AsrPlan(Path())
     machine: dict[str, object] = {"cores": 2, "cpu": "x", "load_1min": 0.0}
-    found = _figures(options, machine, "whisper", "outlet-en", runs, peer, quiet, turns)
+    found = _figures(plan, machine, "whisper", "outlet-en", runs, peer, quiet, turns)
     found["admits"] = 30
     found["sizes"] = {"tiny": {"full_s": 0.17, "adaptive_s": 0.02, "ratio": 7.2}}
     assert found["streams_per_core"] == 20  # 60 does not count after 40 has failed

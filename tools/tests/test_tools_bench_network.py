@@ -28,14 +28,15 @@ from fieldcoach.tools.bench.delivered import (
     wire_kbps,
 )
 from fieldcoach.tools.bench.gold import GoldLine, GoldVisit
-from fieldcoach.tools.bench.network import CLEAN, LOSSES, Cell
+from fieldcoach.tools.bench.network import CLEAN, LOSSES, VISITS, Cell
 from fieldcoach.tools.bench.network_table import print_figures
 from fieldcoach.tools.bench.stock import receive_stock
-from fieldcoach.tools.bench.visit import MAX_VISITS
+from fieldcoach.tools.bench.together import together
 from fieldcoach.tools.bench.words import WordErrors
-from fieldcoach.tools.errors import BenchError, Refused
+from fieldcoach.tools.errors import BenchError
 from fieldcoach.tools.network import Relay, Way, schedule_of
 from fieldcoach.tools.network.conditions import DOWN
+from fieldcoach.tools.phone.plan import VisitPlan
 from fieldcoach.tools.phone.profile import LADDER
 
 SECOND = 16_000
@@ -166,7 +167,7 @@ def cell(network: str, delivered: float) -> Cell:
     pcm = voice(2.0)
     found = Cell(gold, network, 1, pcm, sent_audio(pcm, LADDER["L1"]))
     found.asr = {"engine": "whisper", "model": "outlet-en"}
-    found.ours = {"delivered": delivered, "lost": 5, "packets": 50}
+    found.ours = {"delivered": delivered, "lost": 5, "packets": 50, "late_ms": 1.0, "late_send_ms": 120.0}
     found.stock = {} if network == CLEAN else {"delivered": delivered / 2}
     found.ours_words, found.stock_words = WordErrors(1, 0, 0, 10), WordErrors(5, 0, 0, 10)
     found.delays_ms = [10.0, 20.0]
@@ -196,6 +197,9 @@ def test_every_figure_has_its_name() -> None:
     assert sorted(wire.values(), reverse=True) == list(wire.values())
     assert 8 < wire["L4"] < 12
     assert len(found["cells"]) == 10
+    assert found["worst_late_ms"] == 120.0
+    assert found["spread"]["ours"]["l01b1"] == [0.8, 0.9]
+    assert (found["packets"]["l01b1"], found["packets_lost"]["l01b1"]) == (100, 10)
 
 
 def test_the_table_has_a_row_for_each_network() -> None:
@@ -206,35 +210,35 @@ def test_the_table_has_a_row_for_each_network() -> None:
     assert [text.strip() for text in rows[-1].strip("│").split("│")] == [
         "20 %, 3",
         "10.0 %",
+        "5",
+        "90.00 %",
         "90.00 %",
         "45.00 %",
         "10.0 %",
         "50.0 %",
     ]
     assert "p50 15 ms" in out.getvalue()
+    assert "120 ms too late" in out.getvalue()
 
 
 def test_quick_takes_one_visit_and_one_loss_level(request: pytest.FixtureRequest) -> None:
     root = request.config.rootpath
     (gold,) = bench._chosen(root, True, None)
-    lossy, clean = bench._cells([gold.until(10.0)], quick=True)
+    lossy, clean = bench._cells([gold.until(10.0)], ("l20b3",))
     assert [c.network for c in lossy] == ["l20b3"]
     assert [c.network for c in clean] == [CLEAN]
-    assert len(bench._chosen(root, False, root / "visits")) == MAX_VISITS
+    assert len(bench._chosen(root, False, root / "visits")) == len(VISITS)
 
 
 async def test_a_full_stack_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries: list[int] = []
+    plans: list[VisitPlan] = []
 
-    class Busy:
-        def __init__(self, plan: object) -> None:
-            pass
+    class Noted:
+        def __init__(self, plan: VisitPlan, _: object) -> None:
+            plans.append(plan)
 
         async def run(self) -> str:
-            tries.append(1)
-            if len(tries) == 3:
-                return "done"
-            raise Refused("POST", 503 if len(tries) < 5 else 401, {})
+            return "done"
 
     class Running:
         gateway_url = "http://x"
@@ -242,16 +246,10 @@ async def test_a_full_stack_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
         def user_token(self) -> str:
             return "t"
 
-    monkeypatch.setattr(bench, "Visit", Busy)
-    monkeypatch.setattr(bench, "BUSY_PAUSE_S", 0.0)
+    monkeypatch.setattr(bench, "Visit", Noted)
     stack: Any = Running()
     assert await bench._visit(stack, b"", LADDER["L1"]) == "done"  # type: ignore[comparison-overlap]
-    with pytest.raises(Refused, match="401"):
-        await bench._visit(stack, b"", LADDER["L1"])
-    monkeypatch.setattr(bench, "BUSY_TRIES", 0)
-    tries.clear()
-    with pytest.raises(Refused, match="503"):
-        await bench._visit(stack, b"", LADDER["L1"])
+    assert [plan.busy_patience_s for plan in plans] == [bench.BUSY_PATIENCE_S]
 
 
 async def test_the_first_failure_ends_the_rest() -> None:
@@ -267,5 +265,5 @@ async def test_the_first_failure_ends_the_rest() -> None:
         raise BenchError("no")
 
     with pytest.raises(BenchError, match="no"):
-        await bench._all(waits(), fails())
+        await together(waits(), fails())
     assert ended == ["waits"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from fieldcoach.tools import cli
+from fieldcoach.tools import running
 from fieldcoach.tools.bench import machine
 from fieldcoach.tools.commands.visit import VisitRequest, find_gateway
 from fieldcoach.tools.errors import (
@@ -59,7 +59,7 @@ def test_a_token_of_the_running_stack(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("bench", "nonsense"), 1, "no benchmark 'nonsense'; there is: asr, network, visit"),
+        (("bench", "nonsense"), 2, "No such command 'nonsense'"),
         (("bench", "visit", "--visits", "/nowhere"), 1, "--visits /nowhere: no such folder"),
         (("visit", "--audio", "/nowhere.flac"), 1, "/nowhere.flac: no such file"),
         (("visit", "--audio", "x", "--profile", "L9"), 1, "--profile L9: use one of L0, L1, L2, L3, L4"),
@@ -85,17 +85,17 @@ def test_an_interrupt_cancels_the_work_and_sets_the_status() -> None:
         finally:
             cleaned.append("yes")
 
-    with pytest.raises(typer.Exit) as caught, cli.reported():
-        cli.run(work())
+    with pytest.raises(typer.Exit) as caught, running.reported():
+        running.run(work())
     assert caught.value.exit_code == 128 + signal.SIGTERM
-    with pytest.raises(typer.Exit) as caught, cli.reported(interrupt_is_success=True):
-        cli.run(work())
+    with pytest.raises(typer.Exit) as caught, running.reported(interrupt_is_success=True):
+        running.run(work())
     assert caught.value.exit_code == 0
     assert cleaned == ["yes", "yes"]
 
 
 def test_a_bug_is_not_dressed_up() -> None:
-    with pytest.raises(ZeroDivisionError), cli.reported():
+    with pytest.raises(ZeroDivisionError), running.reported():
         raise ZeroDivisionError
 
 

@@ -10,6 +10,7 @@ from fieldcoach.common.opus import MAX_DTX_BYTES, OpusDecoder, packet_samples
 from fieldcoach.tools.errors import VisitError
 from fieldcoach.tools.phone.packetiser import RTP_CLOCK, Packetiser
 from fieldcoach.tools.phone.profile import LADDER, START, SendProfile, chosen_profile
+from fieldcoach.tools.phone.ring import OpusRing
 
 
 class FakeEncoder:
@@ -102,6 +103,54 @@ def test_another_fec_or_dtx_needs_another_encoder() -> None:
     packetiser = Packetiser(speech(80), START, factory)
     packetiser.set_profile(SendProfile("L1", 16_000, 40, fec=False))
     assert [encoder.profile.fec for encoder in made] == [True, False]
+
+
+PAUSED = SendProfile("L5", 6_000, 120)
+
+
+def test_on_l5_the_encoder_goes_on_all_is_kept_and_a_packet_goes_out_every_two_seconds() -> None:
+    ring = OpusRing()
+    packetiser = Packetiser(tone(9_600), START, ring=ring)
+    while (packet := packetiser.next()) and packet.due < 0.99:
+        assert not packet.is_held
+    packetiser.set_profile(PAUSED)
+    given = []
+    while packet := packetiser.next():
+        given.append(packet)
+    sent = [packet for packet in given if not packet.is_held]
+    assert [packet.due for packet in given] == pytest.approx([1 + 0.12 * n for n in range(1, len(given) + 1)])
+    *pauses, last = [later.due - earlier.due for earlier, later in itertools.pairwise(sent)]
+    assert all(2.0 <= pause <= 2.12 for pause in pauses)
+    assert last < 2.0  # the recording's last packet, so that the server knows where it ends
+    assert packetiser.held == len(given) - len(sent)
+    kept = ring.cut(0, 10 * RTP_CLOCK)
+    assert all(before.end == after.begin for before, after in itertools.pairwise(kept))
+    assert kept[-1].end >= 9.6 * RTP_CLOCK
+
+
+def test_after_l5_the_next_packet_goes_out() -> None:
+    packetiser = Packetiser(tone(3_000), PAUSED)
+    packets = [packetiser.next() for _ in range(5)]
+    assert [packet is not None and packet.is_held for packet in packets] == [True] * 5
+    packetiser.set_profile(LADDER["L4"])
+    packet = packetiser.next()
+    assert packet is not None
+    assert not packet.is_held
+    assert packet.timestamp == 5 * 120 * 48
+
+
+def test_what_is_left_out_is_encoded_in_steps() -> None:
+    ring = OpusRing()
+    packetiser = Packetiser(tone(6_000), START, ring=ring)
+    steps = 1
+    while packetiser.skip_to(5.0, 2.0):
+        steps += 1
+    assert steps == 3
+    assert (packetiser.position_s, packetiser.skipped_s, len(ring)) == (5.0, 5.0, 125)
+    assert not packetiser.skip_to(4.0)
+    without = Packetiser(tone(6_000), START)
+    assert not without.skip_to(5.0, 2.0)
+    assert without.skipped_s == 5.0
 
 
 @pytest.mark.parametrize("rung", sorted(LADDER))

@@ -53,6 +53,15 @@ async def test_the_microphone_opens_with_the_first_request() -> None:
     assert (packet.pts, packet.time_base.denominator, bytes(packet)) == (0, 48_000, b"x" * 10)
 
 
+async def test_what_is_held_passes_in_its_time_and_is_not_sent() -> None:
+    time = VirtualTime()
+    packetiser = Packetiser(b"\1\0" * 16_000 * 5, SendProfile("L5", 16_000, 40), SpeechEncoder)
+    track = OpusTrack(packetiser, time.clock, time.sleep)
+    packet = await track.recv()
+    assert packet.pts == 49 * 1_920
+    assert time.now == pytest.approx(102.0)
+
+
 async def test_oversleeping_does_not_add_up() -> None:
     time = VirtualTime(late_by=0.005)
     track = track_of(b"\1\0" * 16_000, time)

@@ -7,7 +7,7 @@ import wave
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 from aiohttp import WSMsgType, web
@@ -205,7 +205,7 @@ async def test_a_whole_visit(gateway: FakeGateway, capsys: pytest.CaptureFixture
 async def test_media_that_are_lost_come_back_under_the_same_session(gateway: FakeGateway) -> None:
     visit = Visit(replace(plan(gateway), pcm=SPEECH * 8))
     running = asyncio.ensure_future(visit.run())
-    while not gateway.offers or not visit._connections[0].track.started.is_set():
+    while not gateway.offers or not (visit._connections and visit._connections.newest.track.started.is_set()):
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     await gateway.stop()  # the server closes its connection, as an ingest that restarts
@@ -225,8 +225,29 @@ async def test_a_profile_is_applied_and_acknowledged_but_not_an_older_one(gatewa
     gateway.commands = [{"command": 4, **L3}, {"command": 3, **L2}, {"command": 4, **L3}]
     result = await Visit(plan(gateway)).run()
     applied = [message for message in gateway.messages if message["type"] == "applied"]
-    assert applied == [{"type": "applied", "command": 4, "rung": "L3"}] * 2
+    assert [(one["command"], one["rung"]) for one in applied] == [(4, "L3")] * 2
     assert result.packets_sent < 13  # of 120 ms
+
+
+async def test_what_is_applied_is_told_with_the_senders_figures(gateway: FakeGateway) -> None:
+    class Told:
+        all = ("a connection",)
+        messages: ClassVar[list[dict[str, Any]]] = []
+
+        @property
+        def newest(self) -> "Told":
+            return self
+
+        async def figures(self) -> dict[str, float]:
+            return {"packets_sent": 7}
+
+        async def send(self, message: dict[str, Any]) -> None:
+            self.messages.append(message)
+
+    visit, told = Visit(plan(gateway)), cast(Any, Told())
+    visit._connections = told
+    await visit._acknowledge(told, 3, "L2")
+    assert told.messages == [{"type": "applied", "command": 3, "rung": "L2", "stats": {"packets_sent": 7}}]
 
 
 async def test_a_fixed_profile_is_kept_and_nothing_is_acknowledged(gateway: FakeGateway) -> None:

@@ -4,9 +4,11 @@ import { LiveVisit } from "./live_visit";
 import { createSession } from "./session/api";
 import { openAudioFile } from "./session/audio_file";
 import { openMicrophone } from "./session/microphone";
+import { canEncodeOpus } from "./session/opus_encoder";
 import { RequestError } from "./session/problem";
 import type { SessionDescription } from "./session/protocol";
 import { loadVisit, type SavedVisit } from "./session/saved_visit";
+import { openSoundMemory, SoundMemory } from "./session/sound_memory";
 import type { AudioSource, SourceEvents } from "./session/source";
 import { adoptTokenFromAddress, findUserToken, forgetUserToken, keepUserToken } from "./session/user_token";
 import { Store } from "./state/store";
@@ -19,6 +21,7 @@ const CONSENT = { language: "en", version: "2026-11" };
 export class App {
   readonly store = new Store();
   private visit: LiveVisit | null = null;
+  private memory: SoundMemory | null = null;
 
   private readonly sourceEvents: SourceEvents = {
     onEnded: () => this.visit?.sourceEnded(),
@@ -28,6 +31,8 @@ export class App {
   /** Take the token from the address, and go on with a visit that a reload has interrupted. */
   launch(): void {
     adoptTokenFromAddress();
+    // Loaded before it is needed, or the first words of a visit would wait for it.
+    this.memory = openSoundMemory();
     const saved = loadVisit();
     if (saved) this.run(saved, true);
   }
@@ -45,6 +50,7 @@ export class App {
         store.dispatch({ type: "token-needed", needed: true });
         return;
       }
+      if (listening) this.memory ??= openSoundMemory();
       // Before the session: a refused microphone must not leave a visit behind that nobody uses.
       if (listening) source = await this.openSource(file);
       store.dispatch({ type: "busy", with: "session" });
@@ -112,6 +118,8 @@ export class App {
       visit: openedVisit({
         recogniser: session.asr,
         consentText: session.consent_text,
+        hasRelay: session.ice_servers.length > 0,
+        hasSocket: canEncodeOpus(),
         listening,
         startedAt,
         restored,
@@ -121,7 +129,9 @@ export class App {
       }),
     });
     if (saved.paused) this.store.dispatch({ type: "paused", paused: true });
-    this.visit = new LiveVisit(this.store, saved);
+    const memory = listening ? (this.memory ?? openSoundMemory()) : new SoundMemory(null);
+    if (listening) this.memory = null;
+    this.visit = new LiveVisit(this.store, saved, memory);
     this.visit.open();
   }
 

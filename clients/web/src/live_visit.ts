@@ -4,25 +4,28 @@
  * What is decided here is decided by the parts; this file only says who is told what.
  */
 
-import { endSession, fetchSummary } from "./session/api";
+import { CueDesk } from "./cue_desk";
+import { endSession, fetchSummary, uploadSound } from "./session/api";
+import { AudioSocket, type BinarySocket } from "./session/audio_socket";
+import { Backfill, OFFLINE } from "./session/backfill";
 import { Backoff } from "./session/backoff";
 import { systemClock } from "./session/clock";
 import { DataUsed } from "./session/data_used";
 import { type EndOfStream, EventStream, type Socket } from "./session/events";
-import { MediaLink } from "./session/media";
+import { MediaLink, type Publisher } from "./session/media";
+import { NetworkSigns } from "./session/network_signs";
+import { captureOpus } from "./session/opus_capture";
+import { canEncodeOpus } from "./session/opus_encoder";
 import { RequestError } from "./session/problem";
-import type { CueAction, ProfileEvent, ServerEvent } from "./session/protocol";
+import type { ProfileEvent, ServerEvent } from "./session/protocol";
 import { forgetVisit, type SavedVisit, saveVisit } from "./session/saved_visit";
 import { ServerClock } from "./session/server_clock";
+import type { SoundMemory } from "./session/sound_memory";
 import type { AudioSource } from "./session/source";
-import { type SoundStats, WhipPublisher } from "./session/whip";
+import type { Way } from "./session/transport_choice";
+import { type SoundStats, type WhipOptions, WhipPublisher } from "./session/whip";
 import type { Store } from "./state/store";
 import { troubleOf } from "./trouble";
-
-/** Chrome's Network Information API; other browsers have `online` and `offline` only. */
-function networkInformation(): (EventTarget & { type?: string }) | undefined {
-  return (navigator as { connection?: EventTarget & { type?: string } }).connection;
-}
 
 /** Often enough to see the link change, rare beside the audio (0.2 kbps). */
 const STATS_INTERVAL_MS = 5_000;
@@ -33,13 +36,22 @@ const SUMMARY_EVENT_MS = 3_000;
 export class LiveVisit {
   private stream: EventStream;
   private readonly media: MediaLink;
+  private readonly backfill: Backfill;
+  /** The cue on the screen, for the page to close. */
+  readonly cues: CueDesk;
   private source: AudioSource | null = null;
   private readonly clock = systemClock;
   private readonly serverClock = new ServerClock(performance.timeOrigin);
-  private cancelCue: (() => void) | null = null;
   private cancelStats: (() => void) | null = null;
   private cancelSummary: (() => void) | null = null;
   private readonly dataUsed: DataUsed;
+  private readonly signs = new NetworkSigns({
+    onWake: () => {
+      this.stream.wake();
+      this.media.wake();
+    },
+    onChange: () => this.media.networkChanged(),
+  });
   private command = 0;
   private collecting = false;
   private over = false;
@@ -47,23 +59,21 @@ export class LiveVisit {
   constructor(
     private readonly store: Store,
     private readonly saved: SavedVisit,
+    private readonly memory: SoundMemory,
   ) {
     const { session } = saved;
     this.dataUsed = new DataUsed(saved.dataUsed);
     this.stream = this.createStream();
     this.media = new MediaLink(
       {
-        createPublisher: (wiring) =>
-          new WhipPublisher({
-            ...wiring,
-            url: session.whip_url,
-            iceServers: session.ice_servers,
-            token: () => session.session_token,
-          }),
+        createPublisher: (wiring, way) => this.createPublisher(wiring, way),
+        ways: canEncodeOpus() ? ["whip", "websocket"] : ["whip"],
         clock: this.clock,
         random: Math.random,
         onState: (state) => {
           store.dispatch({ type: "audio", state });
+          this.linkChanged();
+          if (state === "connected") this.lookAtSound();
           // A file begins when it can be heard, so that its first words are not lost.
           if (state === "connected") this.startSource();
         },
@@ -71,15 +81,29 @@ export class LiveVisit {
       },
       session.profile,
     );
+    this.cues = new CueDesk(store, saved, this.clock, (cueId, action) =>
+      this.stream.send({
+        type: "ack",
+        cue_id: cueId,
+        action,
+        at: this.serverClock.at(this.clock.now()),
+      }),
+    );
+    this.backfill = new Backfill(
+      {
+        clock: this.clock,
+        random: Math.random,
+        cut: (range) => memory.cut(range),
+        upload: (piece) => uploadSound(session.session_id, session.session_token, piece),
+      },
+      session.profile.rung,
+    );
   }
 
   /** Open the events, and keep the visit for a reload. */
   open(): void {
     saveVisit(this.saved);
-    addEventListener("online", this.online);
-    addEventListener("offline", this.offline);
-    networkInformation()?.addEventListener("change", this.networkChanged);
-    document.addEventListener("visibilitychange", this.wake);
+    this.signs.start();
     this.stream.start();
     this.reportStats();
   }
@@ -93,7 +117,12 @@ export class LiveVisit {
     const { kind, name } = source;
     this.store.dispatch({ type: "source", source: { kind, name }, state: "on" });
     if (this.saved.paused) source.pause();
-    this.media.start(source.track);
+    this.memory.keep(!this.saved.paused);
+    void this.memory.ready.then(() => {
+      if (source !== this.source) return;
+      this.store.dispatch({ type: "remembers", works: this.memory.isWorking });
+      this.media.start(source.track);
+    });
   }
 
   sourceEnded(): void {
@@ -113,24 +142,13 @@ export class LiveVisit {
   }
 
   setPaused(paused: boolean): void {
+    this.memory.keep(!paused);
     if (paused) this.source?.pause();
     else this.source?.resume();
     this.stream.send({ type: paused ? "pause" : "resume" });
     this.saved.paused = paused;
     saveVisit(this.saved);
     this.store.dispatch({ type: "paused", paused });
-  }
-
-  /** A cue stands on the screen, drawn. */
-  cueShown(cueId: string): void {
-    this.acknowledge(cueId, "shown");
-  }
-
-  /** A cue leaves the screen. */
-  closeCue(cueId: string, action: Exclude<CueAction, "shown">): void {
-    this.cancelCue?.();
-    this.acknowledge(cueId, action);
-    this.store.dispatch({ type: "cue-closed", cueId });
   }
 
   tick(stage: string, done: boolean): void {
@@ -150,6 +168,7 @@ export class LiveVisit {
   /** Stop listening at once, then close the visit and wait for its summary. */
   async end(): Promise<void> {
     this.store.dispatch({ type: "ending" });
+    await this.fill();
     this.source?.stop();
     this.source = null;
     const backoff = new Backoff(Math.random);
@@ -167,18 +186,28 @@ export class LiveVisit {
     this.expectSummary(SUMMARY_EVENT_MS);
   }
 
+  /** Send what the network has lost, within bounds. The silence of the source keeps up the stream meanwhile. */
+  private async fill(): Promise<void> {
+    const { rung } = this.store.get().visit ?? {};
+    this.memory.keep(false);
+    // The last packet of what was held says where it ends; what follows is silence and costs next to nothing.
+    this.memory.hold(false);
+    if (!this.backfill.isOpen && rung !== OFFLINE) return;
+    this.source?.pause();
+    this.store.dispatch({ type: "filling", on: true });
+    await this.backfill.finish();
+    this.store.dispatch({ type: "filling", on: false });
+  }
+
   /** Leave the visit: nothing of it runs or is kept after this. */
   dispose(): void {
     this.over = true;
-    this.silence();
+    this.close();
     this.stream.close();
-    this.cancelCue?.();
+    this.cues.stop();
     this.cancelStats?.();
     this.cancelSummary?.();
-    removeEventListener("online", this.online);
-    removeEventListener("offline", this.offline);
-    networkInformation()?.removeEventListener("change", this.networkChanged);
-    document.removeEventListener("visibilitychange", this.wake);
+    this.signs.stop();
     forgetVisit();
   }
 
@@ -191,58 +220,61 @@ export class LiveVisit {
       clock: this.clock,
       random: Math.random,
       onEvent: (event) => this.receive(event),
-      onLink: (state) => this.store.dispatch({ type: "link", state }),
+      onLink: (state) => {
+        this.store.dispatch({ type: "link", state });
+        this.linkChanged();
+      },
       onEnd: (why) => this.streamEnded(why),
       onRejected: () => this.store.dispatch({ type: "rejected" }),
       askWhy: () => this.askWhy(),
     });
   }
 
-  private readonly wake = (): void => {
-    if (document.visibilityState === "hidden") return;
-    this.stream.wake();
-    this.media.wake();
-  };
-
-  private wasOffline = false;
-
-  private readonly offline = (): void => {
-    this.wasOffline = true;
-  };
-
-  private readonly online = (): void => {
-    // A browser says `online` after `offline` only; a page that was loaded without a network has heard neither.
-    if (this.wasOffline) this.media.networkChanged();
-    this.wasOffline = false;
-    this.wake();
-  };
-
-  private networkType = networkInformation()?.type;
-
-  private readonly networkChanged = (): void => {
-    // It changes with every estimate of the bandwidth as well; only another kind of network is another path.
-    const type = networkInformation()?.type;
-    if (type === this.networkType) return;
-    this.networkType = type;
-    if (type !== "none") this.media.networkChanged();
-  };
+  private createPublisher(
+    wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">,
+    way: Way,
+  ): Publisher {
+    const { session } = this.saved;
+    const token = () => session.session_token;
+    if (way === "whip")
+      return new WhipPublisher({
+        ...wiring,
+        url: session.whip_url,
+        iceServers: () => session.ice_servers,
+        token,
+        onSender: (sender) => this.memory.watch(sender),
+      });
+    this.memory.watch(null);
+    return new AudioSocket({
+      ...wiring,
+      url: new URL(session.audio_url, location.href).href.replace(/^http/, "ws"),
+      token,
+      clock: this.clock,
+      openSocket: (url, protocols): BinarySocket => new WebSocket(url, protocols) as BinarySocket,
+      capture: captureOpus,
+      onPacket: (packet) => this.memory.add(packet),
+    });
+  }
 
   private receive(event: ServerEvent): void {
     const { saved } = this;
+    this.backfill.heard(event);
     if (event.type === "pong") {
       this.serverClock.add(event.t, this.clock.now(), event.server_at);
       return;
     }
     if (event.type === "token") {
       saved.session.session_token = event.session_token;
+      if (event.ice_servers) saved.session.ice_servers = event.ice_servers;
       saveVisit(saved);
       return;
     }
     if (event.type === "profile") void this.follow(event);
     const before = this.store.get().visit?.cue;
     this.store.dispatch({ type: "server", event, now: this.clock.now() });
-    if (event.type === "cue") this.cueArrived(event.cue_id, before?.event.cue_id);
+    if (event.type === "cue") this.cues.arrived(event.cue_id, before?.event.cue_id);
     if (event.type === "state" && event.state === "ended") this.serverEnded();
+    if (event.type === "state" && event.state === "suspended") this.media.unheard();
     if (event.type === "summary") this.dispose();
   }
 
@@ -250,11 +282,16 @@ export class LiveVisit {
   private async follow(event: ProfileEvent): Promise<void> {
     if (event.command < this.command) return;
     this.command = event.command;
+    this.memory.hold(event.rung === OFFLINE);
+    this.backfill.follow(event.rung);
     const followed = await this.media.follow(event);
-    if (followed) this.stream.send({ type: "applied", command: event.command, rung: event.rung });
+    // Who keeps nothing goes on sending, and does not say that it pauses.
+    if (!followed || (event.rung === OFFLINE && !this.memory.isWatching)) return;
+    const { fraction_lost: _, ...stats } = (await this.media.stats().catch(() => null)) ?? {};
+    this.stream.send({ type: "applied", command: event.command, rung: event.rung, stats });
   }
 
-  private statsCame({ fraction_lost: lost, ...stats }: SoundStats): void {
+  private statsCame({ fraction_lost: lost, path, ...stats }: SoundStats): void {
     const { saved } = this;
     this.stream.sendIfOpen({ type: "stats", ...stats });
     saved.dataUsed = this.dataUsed.add(stats);
@@ -264,44 +301,27 @@ export class LiveVisit {
       rttMs: stats.rtt_ms ?? null,
       lost: lost ?? null,
       dataUsed: saved.dataUsed,
+      path: path ?? null,
     });
   }
 
-  private cueArrived(cueId: string, replaced: string | undefined): void {
-    const cue = this.store.get().visit?.cue;
-    if (cue?.event.cue_id !== cueId) {
-      // It came too late to be shown.
-      this.acknowledge(cueId, "expired");
-      return;
-    }
-    if (this.isClosed(cueId)) {
-      this.store.dispatch({ type: "cue-closed", cueId });
-      return;
-    }
-    if (replaced !== undefined && replaced !== cueId) this.acknowledge(replaced, "expired");
-    this.cancelCue?.();
-    this.cancelCue = this.clock.after(cue.expiresAt - cue.shownAt, () => this.closeCue(cueId, "expired"));
-  }
-
-  private isClosed(cueId: string): boolean {
-    return this.saved.acknowledged.some(
-      (entry) => entry.startsWith(`${cueId} `) && !entry.endsWith(" shown"),
-    );
-  }
-
-  /** Each step of a cue is told once, also when a reload brings the same cue again. */
-  private acknowledge(cueId: string, action: CueAction): void {
-    const entry = `${cueId} ${action}`;
-    if (this.saved.acknowledged.includes(entry) || this.isClosed(cueId)) return;
-    this.saved.acknowledged.push(entry);
-    saveVisit(this.saved);
-    this.stream.send({ type: "ack", cue_id: cueId, action, at: this.serverClock.at(this.clock.now()) });
-  }
-
+  /** Nothing of this visit is heard or sent, and what was is forgotten. */
   private silence(): void {
     this.source?.stop();
     this.source = null;
     this.media.stop();
+    this.memory.erase();
+  }
+
+  private close(): void {
+    this.silence();
+    this.backfill.stop();
+    this.memory.close();
+  }
+
+  private linkChanged(): void {
+    const { visit } = this.store.get();
+    this.backfill.linkIs(visit?.link === "open", visit?.audio === "connected");
   }
 
   private startSource(): void {
@@ -323,7 +343,7 @@ export class LiveVisit {
 
   private serverEnded(): void {
     if (this.over) return;
-    this.silence();
+    this.close();
     this.store.dispatch({ type: "ending" });
     this.expectSummary(SUMMARY_EVENT_MS);
   }
@@ -375,9 +395,13 @@ export class LiveVisit {
   private reportStats(): void {
     this.cancelStats = this.clock.after(STATS_INTERVAL_MS, () => {
       this.reportStats();
-      void this.media.stats().then((stats) => {
-        if (stats && Object.keys(stats).length > 0) this.statsCame(stats);
-      });
+      this.lookAtSound();
+    });
+  }
+
+  private lookAtSound(): void {
+    void this.media.stats().then((stats) => {
+      if (stats && Object.keys(stats).length > 0) this.statsCame(stats);
     });
   }
 

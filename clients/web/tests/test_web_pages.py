@@ -3,8 +3,8 @@
 Run `npm run build` first. `FIELDCOACH_WEB_SHOTS=DIR` keeps a picture of every state.
 """
 
-import asyncio
 import gzip
+import itertools
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -163,11 +163,15 @@ def profile(command: int, rung: str, bitrate: int, ptime_ms: int) -> dict[str, A
     }  # fmt: skip
 
 
-async def rate(gateway: FakeGateway) -> float:
-    """Packets a second."""
-    before = await gateway.packets()
-    await asyncio.sleep(2)
-    return (await gateway.packets() - before) / 2
+async def sends_every(gateway: FakeGateway, milliseconds: int) -> None:
+    """Wait until the page sends packets of this length, one after another."""
+
+    def is_so() -> bool:
+        last = gateway.sound[-6:]
+        steps = [(b.timestamp - a.timestamp) % (1 << 32) for a, b in itertools.pairwise(last)]
+        return steps == [48 * milliseconds] * 5
+
+    await gateway.until(f"send a packet every {milliseconds} ms", is_so)
 
 
 def applied(gateway: FakeGateway) -> list[tuple[int, str]]:
@@ -182,24 +186,28 @@ async def test_the_sound_follows_the_profile(page: Page, gateway: FakeGateway) -
     await gateway.say(profile(1, "L1", 16_000, 40))
     await gateway.until("acknowledge L1", lambda: applied(gateway) == [(1, "L1")])
     await expect(page.get_by_test_id("network")).to_contain_text("Good link")
-    assert 20 < await rate(gateway) < 30
+    await sends_every(gateway, 40)
     await gateway.ask_again(3)
     await gateway.say(profile(2, "L2", 12_000, 60), profile(3, "L3", 10_000, 120))
     await gateway.until("acknowledge L3", lambda: (3, "L3") in applied(gateway))
     await expect(page.get_by_test_id("network")).to_contain_text("Poor link")
-    assert 7 < await rate(gateway) < 10
+    await sends_every(gateway, 120)
     await gateway.say(profile(2, "L2", 12_000, 60), profile(3, "L3", 10_000, 120))
     await gateway.until("acknowledge again", lambda: applied(gateway).count((3, "L3")) == 2)
     assert applied(gateway).count((2, "L2")) <= 1, "an older command is not obeyed"
-    await gateway.until("report", lambda: any(m["type"] == "stats" for m in gateway.heard))
-    stats = next(m for m in reversed(gateway.heard) if m["type"] == "stats")
-    assert stats["retransmitted"] == 3
-    assert stats["header_bytes_sent"] > 500
+
+    def reports() -> list[dict[str, Any]]:
+        return [m for m in gateway.heard if m["type"] == "stats" and m.get("retransmitted") == 3]
+
+    await gateway.until("report what was repeated", lambda: bool(reports()))
+    told = next(m for m in reversed(gateway.heard) if m["type"] == "applied")
+    assert told["stats"]["packets_sent"] > 0
+    assert reports()[0]["header_bytes_sent"] > 500
     await expect(page.get_by_test_id("data-used")).to_contain_text("kB")
     await shoot(page, "visit-poor-link")
     await gateway.say(profile(4, "L0", 24_000, 20))
     await gateway.until("acknowledge L0", lambda: (4, "L0") in applied(gateway))
-    assert 45 < await rate(gateway) < 55
+    await sends_every(gateway, 20)
     await expect(page.get_by_test_id("network")).to_contain_text("Good link")
     await shoot(page, "visit-good-link")
 

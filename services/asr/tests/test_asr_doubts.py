@@ -3,7 +3,7 @@
 from math import inf
 from pathlib import Path
 
-from fieldcoach.asr.doubts import Doubt, Reason, doubts_of
+from fieldcoach.asr.doubts import Doubt, Reason, doubts_of, doubts_within
 from fieldcoach.asr.engines.base import HeardWord, Hypothesis
 from fieldcoach.asr.hot_words import load_hot_words
 from fieldcoach.common.audio import Flag
@@ -32,6 +32,20 @@ def test_all_reasons_in_order() -> None:
         Reason.CUT_OFF,
     ]
     assert found[-1] == Doubt(32_000, 40_000, Reason.CUT_OFF)
+
+
+def test_a_part_of_a_final_keeps_its_own_doubts() -> None:
+    whole = doubts_of(
+        0, 40_000, (word(9_000, 9_500, 0.0), word(20_000, 21_000, 0.1)), ((8_000, 9_200),), is_cut_off=True
+    )
+    assert doubts_within(whole, (word(9_100, 9_600, 0.0),), 9_100, 9_600) == (
+        Doubt(9_100, 9_200, Reason.CONCEALED),
+        Doubt(9_100, 9_600, Reason.WORD),  # where the word is now
+    )
+    assert doubts_within(whole, (word(35_000, 36_000, 0.9),), 35_000, 36_000) == (
+        Doubt(35_000, 36_000, Reason.CUT_OFF),
+    )
+    assert doubts_within(whole, (word(30_000, 31_000, 0.9),), 30_000, 31_000) == ()
 
 
 def test_concealed_packets_carry_their_place_through() -> None:

@@ -471,3 +471,17 @@ def test_a_partial_that_waits_when_the_line_pauses_is_withdrawn(engine: Scripted
     bench.run_until(300)
     assert bench.kinds() == [Kind.SPECULATIVE, Kind.PARTIAL, Kind.SPECULATIVE, Kind.FINAL]
     assert len(bench.finals) == 2
+
+
+def test_how_far_everything_is_told(bench: Bench) -> None:
+    core = bench.recogniser
+    assert (core.told_until, core.head) == (inf, 0)
+    bench.hear(silence(1))
+    assert core.told_until == core.head == 16_000
+    bench.hear(speech(2))
+    assert core.told_until == pytest.approx(16_000 - RULES.pre_roll, abs=512)
+    bench.hear(silence(1))
+    assert core.told_until == core.head
+    bench.hear(speech(1))
+    bench.end()
+    assert core.told_until == inf

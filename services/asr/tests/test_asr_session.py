@@ -3,11 +3,12 @@
 import numpy as np
 
 from fieldcoach.asr.actions import Complete
+from fieldcoach.asr.backfill import BackfillRun
 from fieldcoach.asr.intake import Admitted, Intake
 from fieldcoach.asr.recogniser import SessionRecogniser
 from fieldcoach.asr.session import HOLE_S, INBOX_CHUNKS, Session
 from fieldcoach.common.audio import Flag, PcmChunk
-from fieldcoach.common.messages import Ack, ClaimRequest
+from fieldcoach.common.messages import Ack, BackfillAudio, ClaimRequest
 
 from .asr_bench import RULES, SESSION, LoudnessDetector, chunks_of, silence
 
@@ -79,3 +80,51 @@ def test_silence_of_the_line_finishes_without_an_end() -> None:
     assert one.finish(6.0) == [Complete(1_920)]
     assert one.is_finishing
     assert not one.has_ended
+
+
+def test_a_range_waits_until_the_live_transcript_is_past_it() -> None:
+    one = session()
+    audio = BackfillAudio(
+        session=SESSION,
+        range=1,
+        first_sample=0,
+        hole_first_sample=0,
+        hole_end_sample=1_920,
+        late_ms=0,
+        pcm=b"",
+    )
+    run = BackfillRun(audio, bytes(1_920), ("en",), RULES, LoudnessDetector(), 0.0, can_retry=True)
+    one.receive(chunk(0), 0.0)
+    one.listen()
+    one.late.append(run)
+    assert one.take_late() == []
+    one.receive(chunk(1), 0.0)
+    one.listen()
+    assert one.take_late() == [run]
+    assert one.take_late() == []
+
+
+def test_after_the_end_no_range_waits() -> None:
+    one = session()
+    audio = BackfillAudio(
+        session=SESSION,
+        range=1,
+        first_sample=0,
+        hole_first_sample=0,
+        hole_end_sample=9_600,
+        late_ms=0,
+        pcm=b"",
+    )
+    run = BackfillRun(audio, b"", ("en",), RULES, LoudnessDetector(), 0.0, can_retry=True)
+    one.late.append(run)
+    one.finish(0.0)
+    assert one.take_late() == [run]
+
+
+def test_words_before_a_takeover_are_recalled() -> None:
+    claims = [
+        ClaimRequest(session=SESSION, epoch=epoch, from_seq=seq, ingest="i" * 26)
+        for epoch, seq in ((1, 0), (2, 0), (2, 7))
+    ]
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector())
+    assert [Session(claim, recogniser, 0.0).said.is_whole for claim in claims] == [True, False, False]

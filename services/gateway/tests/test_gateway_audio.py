@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 from tests.support import NatsServer
 
 from fieldcoach.common.messages import OpusFrames, OpusPacket, Problem, SignalReply
 from fieldcoach.common.opus_frames import RING_PACKETS, pack_frame
 from fieldcoach.common.telemetry import Headers
+from fieldcoach.gateway import fleet
 from fieldcoach.gateway.audio_intake import MAX_BAD, PACKETS_PER_MINUTE, AudioIntake
 
 from .conftest import Rig, Start
@@ -122,6 +124,31 @@ async def test_the_end_of_the_visit_closes_it(rig: Rig) -> None:
         async with rig.http.post(rig.url + session["end_url"], headers=headers) as response:
             assert response.status == 202
         assert await close_code(ws) == 1000
+
+
+async def test_an_ingest_that_dies_sends_the_phone_to_another(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "FRESH_S", 0.2)
+    monkeypatch.setattr(fleet, "GONE_S", 0.2)
+    session = await rig.begin()
+    async with connected(rig, session) as ws:
+        await rig.until(lambda: len(rig.service.gateway.active_audio) == 1)
+        # no heartbeat follows
+        assert await close_code(ws) == 1012
+    assert rig.service.gateway.telemetry.audio["ingest-gone"] == 1
+
+
+def test_an_ingest_is_gone_after_a_while_with_the_bus_and_without_heartbeats() -> None:
+    watch = fleet.IngestWatch()
+    assert not watch.is_gone(0.0, has_bus=True, is_heard=True)
+    assert not watch.is_gone(1.0, has_bus=True, is_heard=False)
+    assert not watch.is_gone(2.9, has_bus=True, is_heard=False)
+    # the bus was away: what is heard after it counts
+    assert not watch.is_gone(5.0, has_bus=False, is_heard=False)
+    assert not watch.is_gone(6.0, has_bus=True, is_heard=False)
+    assert not watch.is_gone(7.9, has_bus=True, is_heard=False)
+    assert watch.is_gone(8.0, has_bus=True, is_heard=False)
 
 
 async def test_a_restart_of_the_gateway_says_so(rig: Rig) -> None:

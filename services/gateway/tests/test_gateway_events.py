@@ -16,6 +16,7 @@ from fieldcoach.common.messages import (
     FinalTranscript,
     Problem,
     ProfileApplied,
+    SenderStats,
     SignalReply,
 )
 from fieldcoach.gateway.client_messages import MAX_BAD
@@ -240,12 +241,15 @@ async def test_acknowledgements_reach_the_coach(rig: Rig) -> None:
 async def test_what_the_phone_has_applied_reaches_the_ingest(rig: Rig) -> None:
     session = await rig.begin()
     async with connected(rig, session) as client:
-        await client.say(type="applied", command=2, rung="L3")
+        await client.say(type="applied", command=2, rung="L3", stats={"rtt_ms": 310.5, "packets_sent": 7})
+        await client.say(type="applied", command=3, rung="L3", stats={"rtt_ms": -1})
+        assert (await client.event("error"))["field"] == "stats"
         await client.say(type="ping")
         await client.event("pong")
     await rig.until(lambda: any(isinstance(event, ProfileApplied) for event in rig.ingest.control))
     told = next(event for event in rig.ingest.control if isinstance(event, ProfileApplied))
     assert (told.session, told.command, told.rung) == (session["session_id"], 2, "L3")
+    assert told.stats == SenderStats(rtt_ms=310.5, packets_sent=7)
 
 
 async def test_the_connection_ends_after_the_summary(rig: Rig) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from fieldcoach.ingest.adaptation import Adaptation, Command
 from fieldcoach.ingest.arrivals import OVERHEAD_BYTES
+from fieldcoach.ingest.hold import KEEP_ALIVE_S, PAUSED
 from fieldcoach.ingest.profile import START, SendProfile
 
 TOC = {20: bytes([9 << 3]), 40: bytes([10 << 3]), 60: bytes([11 << 3]), 120: bytes([(11 << 3) | 1])}
@@ -61,6 +62,11 @@ class Scene:
         self._profile: SendProfile = START
         self._sequence = 65_000
         self._captured = 0.0
+        self._sent_at = 0.0
+        self.held = 0
+        """Speech packets that the phone keeps for back-fill."""
+        self.waited: list[tuple[float, float]] = []
+        """Of each packet on its way: when it was sent, and its time in the queue."""
         self._in_dtx = False
         self._free_at = 0.0
         self._waiting: list[float] = []
@@ -99,6 +105,16 @@ class Scene:
         """The rungs commanded after `since`."""
         return [rung for at, rung in self.rungs if at > since]
 
+    def time_on(self, rung: str) -> float:
+        """Seconds on it, as commanded."""
+        ends = [at for at, _ in self.rungs[1:]] + [self.now]
+        return sum(end - at for (at, name), end in zip(self.rungs, ends, strict=True) if name == rung)
+
+    def waits(self, since: float) -> list[float]:
+        """The time in the queue of packets sent after `since`: percentiles 0 to 99, in seconds."""
+        waits = sorted(wait for at, wait in self.waited if at > since)
+        return [waits[len(waits) * percent // 100] for percent in range(100)]
+
     # ── the phone ────────────────────────────────────────────────────────────────────────────────────────
 
     def _send(self) -> None:
@@ -111,6 +127,10 @@ class Scene:
         is_refresh = int(begin / 0.4) != int(self._captured / 0.4)
         if not is_speech and self._in_dtx and not is_refresh:
             return
+        if profile.rung == PAUSED and begin - self._sent_at < KEEP_ALIVE_S:
+            self.held += is_speech
+            return
+        self._sent_at = begin
         self._in_dtx = not is_speech
         size = 1 if not is_speech else round(profile.max_bitrate * ptime / 8 * self._random.uniform(0.8, 1.2))
         payload = TOC[profile.ptime_ms] + b"\2" * (size - 1)
@@ -128,6 +148,7 @@ class Scene:
         if not link.is_up or len(self._waiting) >= link.queue_length:
             return None
         self._free_at = max(self.now, self._free_at) + size * 8 / (link.rate * 1e3)
+        self.waited.append((self.now, self._free_at - self.now))
         self._waiting.append(self._free_at)
         if link.loss:
             chance = link.loss / (1 - link.loss) / link.burst
@@ -166,5 +187,5 @@ class Scene:
         self._profile = command.profile
         self._at(
             self.now + self.link.delay,
-            lambda: self.adaptation.commands.applied(command.number, command.profile.rung),
+            lambda: self.adaptation.applied(command.number, command.profile.rung, self.now),
         )

@@ -1,7 +1,10 @@
 """Commands to the phone: numbers, repetitions, acknowledgements."""
 
+from fieldcoach.common.ids import new_id
+from fieldcoach.common.messages import ProfileApplied, SenderStats
 from fieldcoach.ingest.adaptation import REPEATS, Adaptation, Commands
 from fieldcoach.ingest.profile import LADDER
+from fieldcoach.ingest.telemetry import IngestTelemetry
 
 VOICE = bytes([9 << 3]) + bytes(59)
 
@@ -81,3 +84,12 @@ def test_a_session_from_its_connection_to_the_first_step() -> None:
     adaptation.switched()
     assert adaptation.arrivals.window(now).packets == 0
     assert adaptation.connected(now).profile.rung == "L2"
+
+
+def test_what_the_phone_says_of_its_media_is_counted() -> None:
+    telemetry = IngestTelemetry()
+    told = ProfileApplied(session=new_id(), n=1, command=1, rung="L1")
+    telemetry.applied(told)
+    telemetry.applied(told.model_copy(update={"stats": SenderStats(packets_sent=3)}))
+    telemetry.applied(told.model_copy(update={"stats": SenderStats(rtt_ms=80.0)}))
+    assert (telemetry.commands["without-stats"], telemetry.commands["with-stats"]) == (1, 2)

@@ -430,3 +430,41 @@ def test_whatever_workers_do_every_chunk_reaches_one_in_order(seed: int) -> None
             assert committed <= scene.delivery.ack
             committed = scene.delivery.ack
     assert committed > 1_000
+
+
+def test_a_worker_that_has_released_the_session_is_claimed_again_for_late_sound() -> None:
+    scene = Scene(A)
+    scene.audio()
+    scene.take()
+    scene.send()
+    scene.delivery.acked(A, scene.delivery.epoch, 1, scene.now)
+    scene.delivery.disowned(B, scene.now)
+    assert scene.delivery.worker == A, "it is not B's word"
+    scene.delivery.want()
+    assert scene.poll() is None
+    scene.delivery.disowned(A, scene.now)
+    assert scene.delivery.worker is None
+    claim = scene.poll()
+    assert claim == Claim(A, 2, 1)
+    scene.delivery.claimed(claim, scene.now)
+    assert (scene.delivery.worker, scene.poll(), scene.send()) == (A, None, [])
+    assert scene.delivery.failovers == {}
+
+
+def test_without_a_worker_late_sound_claims_one() -> None:
+    scene = Scene(A)
+    assert scene.poll() is None
+    scene.delivery.want()
+    assert scene.poll() == Claim(A, 1, 0)
+
+
+def test_after_the_end_no_refusal_claims_again() -> None:
+    scene = Scene(A)
+    scene.audio()
+    scene.audio(flags=Flag.END)
+    scene.take()
+    scene.send()
+    scene.delivery.acked(A, scene.delivery.epoch, 2, scene.now)
+    scene.delivery.disowned(A, scene.now)
+    assert scene.delivery.worker == A
+    assert scene.poll() is None

@@ -102,6 +102,35 @@ def test_copies_and_late_packets_are_told_apart_and_dropped() -> None:
     assert bench.counts == {"in-order": 2, "duplicate": 2, "lost": 1, "late": 1}
 
 
+def test_what_the_first_packet_has_overtaken_is_late_and_no_copy() -> None:
+    bench = Bench()
+    bench.push(5)
+    assert bench.push(4) == []
+    assert bench.push(5) == []
+    assert bench.counts == {"in-order": 1, "late": 1, "duplicate": 1}
+
+
+def test_while_sound_may_be_held_back_a_jump_is_a_hole_unless_dtx_explains_it() -> None:
+    bench = Bench()
+    bench.buffer.longest_silence = 26 * TICKS
+    bench.push(0)
+    assert kinds(bench.push(1, at=6)) == ["held", "packet"]  # no word of silence
+    bench.push(2, DTX, at=7)
+    assert bench.buffer.next_due is None
+    assert bench.poll(9) == []  # nor by the clock
+    assert kinds(bench.push(3, at=27)) == ["silence", "packet"]  # as DTX refreshes it
+    bench.push(4, DTX, at=28)
+    assert kinds(bench.push(5, at=128)) == ["held", "packet"]
+    bench.buffer.longest_silence = 0
+    bench.push(6, DTX, at=129)
+    assert kinds(bench.push(7, at=139)) == ["held", "packet"]
+    bench.push(9, at=341)  # one lost, the rest held back
+    assert kinds(bench.poll(20)) == ["plc", "held", "packet"]
+    bench.buffer.longest_silence = None
+    assert kinds(bench.push(10, at=400)) == ["silence", "packet"]
+    assert_continuous(bench.frames)
+
+
 def test_a_hole_is_waited_for_until_its_deadline_then_concealed() -> None:
     bench = Bench()
     for number in range(5):

@@ -26,6 +26,15 @@ def test_three_seconds_without_a_packet_suspend_and_a_packet_brings_back() -> No
     assert not life.should_free(8.0)
 
 
+def test_who_sends_a_packet_every_two_seconds_may_lose_two_of_them() -> None:
+    life = live()
+    life.is_sparse = True
+    life.tick(6.9)
+    assert states(life) == []
+    life.tick(7.0)
+    assert states(life) == [("suspended", "no-packets")]
+
+
 def test_a_vanished_phone_is_freed_after_a_minute_and_ended_after_ten() -> None:
     life = live()
     life.tick(3.0)

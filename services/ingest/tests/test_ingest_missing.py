@@ -37,7 +37,7 @@ def asked(first_s: float = 10, end_s: float = 15) -> tuple[MissingRanges, Counte
 
 def test_a_hole_is_asked_for_when_it_has_settled_and_a_stream_is_there() -> None:
     missing, _ = make()
-    missing.add(10 * S, 10 * S + 4_000, "lost", 0.0)  # 250 ms: no word
+    missing.add(10 * S, 10 * S + 1_920, "lost", 0.0)  # 120 ms: concealed
     missing.add(10 * S, 12 * S, "paused", 0.0)
     assert missing.poll(5.0, 20 * S, ANCHOR) is None
     missing.add(10 * S, 13 * S, "suspended", 5.0)
@@ -76,10 +76,29 @@ def test_a_long_hole_is_asked_for_in_parts_and_old_ones_are_taken_back() -> None
     assert missing.poll(7.0, 316 * S, ANCHOR) is None
 
 
+def test_holes_that_wait_close_to_each_other_are_one_range() -> None:
+    missing, counts = make()
+
+    def ask(first: int, end: int, now: float) -> list[tuple[int, int, int]]:
+        missing.add(first, end, "lost", now)
+        assert missing.poll(now + 2, 21 * S, ANCHOR) is not None
+        return [(one.number, one.first // S, one.end // S) for one in missing.ranges]
+
+    assert ask(2 * S, 3 * S, 0) == [(1, 2, 3)]
+    assert ask(4 * S, 5 * S, 3) == [(2, 2, 5)]
+    assert counts["joined"] == 1
+    one = missing.ranges[0]
+    missing.receive(Record(one.number, one.first_timestamp, b"x"))
+    assert ask(6 * S, 7 * S, 6) == [(2, 2, 5), (3, 6, 7)], "the phone has begun with the one before"
+    assert ask(7 * S + MARGIN, 10 * S, 9)[1:] == [(3, 6, 7), (4, 8, 10)], "too far"
+    assert ask(11 * S, 24 * S, 12)[2:] == [(4, 8, 10), (5, 11, 24)], "together too long"
+    assert ask(9 * S, 10 * S, 15)[3:] == [(5, 11, 24), (6, 9, 10)], "not behind it"
+
+
 def test_memory_is_bounded() -> None:
     missing, counts = make()
     for number in range(MAX_RANGES + 2):
-        missing.add(number * 2 * S, number * 2 * S + S, "lost", 0.0)
+        missing.add(number * 3 * S, number * 3 * S + S, "lost", 0.0)
     assert len(missing.poll(2.0, 0, ANCHOR) or ()) == MAX_RANGES
     assert counts["dropped"] == 2
     one = missing.ranges[0]

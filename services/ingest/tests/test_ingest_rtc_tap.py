@@ -19,7 +19,7 @@ from aiortc.rtcdtlstransport import RtpRouter
 from fieldcoach.ingest.addresses import MediaAddresses
 from fieldcoach.ingest.errors import MediaFailed, NoMediaAddress
 from fieldcoach.ingest.negotiation import parse_offer
-from fieldcoach.ingest.rtc_tap import MAX_QUEUED, MediaTransport, _Tap, host_addresses
+from fieldcoach.ingest.rtc_tap import MAX_QUEUED, MAX_REMOTE, MediaTransport, _Tap, host_addresses
 from fieldcoach.ingest.rtcp import ReceptionReport
 
 OFFER = "\r\n".join(
@@ -78,6 +78,11 @@ async def test_the_private_names_are_where_they_were() -> None:
     assert parameters(RTCDtlsTransport._register_rtp_receiver) == ["self", "receiver", "parameters"]
     assert parameters(RTCDtlsTransport._unregister_rtp_receiver) == ["self", "receiver"]
     assert parameters(RTCDtlsTransport._send_rtp) == ["self", "data"]
+    assert parameters(RTCDtlsTransport._register_data_receiver) == ["self", "receiver"]
+    assert parameters(aioice.Connection.check_incoming) == ["self", "message", "addr", "protocol"]
+    assert parameters(aioice.Connection.respond_error) == [
+        *("self", "request", "addr", "protocol", "error_code")
+    ]
     assert parameters(RTCDtlsTransport._set_role) == ["self", "role"]
     assert parameters(RTCDtlsTransport._recv_next) == ["self"]
     router = RtpRouter()
@@ -132,6 +137,7 @@ async def test_datagrams_are_told_apart_by_their_first_byte() -> None:
         "empty-datagram": 1,
         "unknown-datagram": 1,
         "stun-malformed": 1,
+        "stun-indication": 1,
         "dtls-overflow": 3,
     }
     await transport.close()
@@ -168,6 +174,9 @@ async def test_mutated_datagrams_raise_nothing_and_disturb_nobody() -> None:
         "unknown-datagram",
         "stun-malformed",
         "stun-error",
+        "stun-400",
+        "stun-401",
+        "stun-indication",
         "dtls-overflow",
         "media-without-key",
     }
@@ -175,6 +184,27 @@ async def test_mutated_datagrams_raise_nothing_and_disturb_nobody() -> None:
     assert not protocol.transport.is_closing()
     await attacked.close()
     await other.close()
+
+
+async def test_addresses_of_one_phone_are_bounded() -> None:
+    counts = Counter[str]()
+    transport = MediaTransport(
+        parse_offer(OFFER), MediaAddresses(("127.0.0.1",)), Sink(), lambda reason: counts.update([reason])
+    )
+    await transport.gather()
+    connection = transport._connection
+    connection.remote_username, connection.remote_password = "u", "p"
+    protocol = connection._protocols[0]
+    check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    connection.check_incoming(check, ("127.0.0.1", 1), protocol)
+    assert counts == {"stun-malformed": 1}  # without a priority
+    check.attributes["PRIORITY"] = 7
+    for port in range(1, MAX_REMOTE + 11):
+        connection.check_incoming(check, ("127.0.0.1", port), protocol)
+        connection.check_incoming(check, ("127.0.0.1", 1), protocol)  # a known one goes on
+    assert len(connection.remote_candidates) == MAX_REMOTE
+    assert counts["too-many-addresses"] == 10
+    await transport.close()
 
 
 async def test_sockets_are_opened_as_set_and_freed() -> None:

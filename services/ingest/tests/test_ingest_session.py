@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag, PcmChunk, unpack_chunk
+from fieldcoach.common.backfill import Record
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
@@ -15,6 +16,7 @@ from fieldcoach.common.messages import (
     WorkerHeartbeat,
 )
 from fieldcoach.ingest.jitter import AudioPacket
+from fieldcoach.ingest.missing import RETRY_S
 from fieldcoach.ingest.peer import Peer
 from fieldcoach.ingest.session import LINGER_S, Session
 from fieldcoach.ingest.telemetry import IngestTelemetry
@@ -86,7 +88,8 @@ class Scene:
                 )
             if talking and step % 2 == 0:
                 self.packet(phone)
-            self.session.tick(self.now)
+            if self.now >= self.session.due_at:
+                self.session.tick(self.now)
             self._deliver()
 
     def _deliver(self) -> None:
@@ -256,3 +259,23 @@ def test_without_a_worker_it_is_said_and_what_is_lost_is_declared() -> None:
     assert gaps[0].first_sample == 0
     assert gaps[-1].first_sample + gaps[-1].n_samples == scene.sent[0].sample_index
     scene.assert_contiguous()
+
+
+def test_a_range_that_its_worker_disowns_goes_to_whoever_is_claimed_next() -> None:
+    scene = Scene()
+    scene.pass_time(1, talking=True)
+    scene.phone.number += 50  # a second of packets that never come
+    scene.pass_time(3, talking=True)
+    session = scene.session
+    (asked,) = session.missing.ranges
+    session.missing.receive(Record(asked.number, asked.first_timestamp, VOICE))
+    session.missing.receive(Record(asked.number, asked.last_timestamp, b""))
+    assert session.delivery.worker == WORKER
+    late = session.missing.take_ready(scene.now)
+    assert late is asked
+    epoch = session.delivery.epoch
+    session.unfilled(late, WORKER, "refused-unclaimed", scene.now)
+    scene.pass_time(0.5)
+    assert session.delivery.worker == WORKER
+    assert session.delivery.epoch == epoch + 1
+    assert session.missing.take_ready(scene.now + RETRY_S) is late

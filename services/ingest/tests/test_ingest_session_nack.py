@@ -2,11 +2,14 @@
 
 from typing import cast
 
+import pytest
+
 from fieldcoach.common.ids import new_id
 from fieldcoach.ingest.jitter import AudioPacket
 from fieldcoach.ingest.peer import Peer
-from fieldcoach.ingest.session import Session
+from fieldcoach.ingest.session import UPKEEP_S, Session
 from fieldcoach.ingest.telemetry import IngestTelemetry
+from fieldcoach.ingest.timeline import MAX_PENDING_S
 from fieldcoach.ingest.workers import WorkerTable
 
 VOICE = bytes([9 << 3, 1, 2, 3, 4, 5])
@@ -46,3 +49,27 @@ def test_the_connection_in_use_is_asked_for_what_it_lost() -> None:
     session.pause(10.2)
     assert session.nacks(phone, 10.3) is None
     assert not session.on_packet(phone, 7, packet(5, 10.3))
+
+
+def test_the_clock_calls_ten_times_a_second_and_at_deadlines() -> None:
+    session = Session(
+        new_id(), ("en",), WorkerTable(), IngestTelemetry(), lambda: True, lambda _session: None, now=10.0
+    )
+    phone = cast(Peer, Phone())
+    session.attach(phone, 10.0)
+    assert session.due_at == 10.0
+    session.tick(10.0)
+    assert session.due_at == 10.0 + UPKEEP_S
+    session.on_packet(phone, 7, packet(1, 10.05))
+    session.tick(10.1)
+    assert session.due_at == pytest.approx(10.05 + MAX_PENDING_S)  # a partial chunk does not wait longer
+    session.tick(10.12)
+    assert session.due_at == pytest.approx(10.1 + UPKEEP_S)
+    session.on_packet(phone, 7, packet(3, 10.13))
+    assert session.due_at == 10.13  # something is to be asked for again: every turn
+    assert session.nacks(phone, 10.14) == (7, [2])
+    session.tick(10.14)
+    assert session.due_at == 10.14
+    session.on_packet(phone, 7, packet(2, 10.145))
+    session.tick(10.21)
+    assert session.due_at == pytest.approx(10.21 + UPKEEP_S)

@@ -105,18 +105,20 @@ def test_an_odd_timestamp_is_rounded_without_a_hole() -> None:
     assert timeline.end == 642
 
 
-def test_a_loss_is_a_gap_and_over_300_ms_it_is_told_with_its_concealment() -> None:
+def test_a_loss_is_a_gap_with_its_concealment_and_told_over_300_ms() -> None:
     timeline = started()
     timeline.audio(48_960, tone(1_920), Flag.PLC, 10.1)
     timeline.lost(48_000 + TICKS * (320 + 1_920 + 2_880))
     chunks = timeline.drain()
     assert_contiguous(chunks)
     assert chunks[-1] == Chunk(2_240, 2_880, Flag.GAP, b"")
-    assert timeline.drain_holes() == []
+    (hole,) = timeline.drain_holes()
+    assert (hole.first_sample, hole.n_samples, hole.is_told) == (320, 4_800, False)
     timeline.audio(48_000 + TICKS * 5_120, tone(1_920), Flag.PLC, 10.4)
     timeline.lost(48_000 + TICKS * (5_120 + 1_920 + 2_881))
     (hole,) = timeline.drain_holes()
     assert (hole.first_sample, hole.n_samples, hole.reason) == (5_120, 4_801, "lost")
+    assert hole.is_told
     timeline.lost(48_000)
     assert timeline.drain_holes() == []
 

@@ -1,32 +1,33 @@
 /** The HTTP calls of the public protocol. Each gives the answer or throws a RequestError that can be shown. */
 
 import { offline, problemOf, RequestError, unreadable } from "./problem";
-import {
-  ProtocolError,
-  parseDevToken,
-  parseSession,
-  parseSummary,
-  type SessionDescription,
-  type SessionRequest,
-  type Summary,
-} from "./protocol";
+import type { SessionDescription, SessionRequest, Summary } from "./protocol";
+import { ProtocolError, parseDevToken, parseSession, parseSummary } from "./protocol_reader";
 
 /** Longer than a slow 2G round trip with TLS set-up (4-6 s), shorter than a person's patience. */
 const REQUEST_TIMEOUT_MS = 15_000;
 
+/** 16 KiB beside the live sound, on a link that bears L1 (28 kbps) and little more. */
+const UPLOAD_TIMEOUT_MS = 30_000;
+
 interface Call {
   method: "GET" | "POST" | "PATCH" | "DELETE";
   token?: string;
-  body?: string;
+  body?: string | Uint8Array<ArrayBuffer>;
   contentType?: string;
   ifMatch?: string;
   timeoutMs?: number;
+  /** Ends the call before its time. */
+  signal?: AbortSignal;
+  /** Live sound goes first. */
+  priority?: RequestPriority;
 }
 
 /** @throws RequestError when there is no answer, or one of 400 and above. */
 export async function request(url: string, call: Call): Promise<Response> {
   const headers: Record<string, string> = {};
   if (call.token) headers.Authorization = `Bearer ${call.token}`;
+  const timeout = AbortSignal.timeout(call.timeoutMs ?? REQUEST_TIMEOUT_MS);
   if (call.contentType) headers["Content-Type"] = call.contentType;
   if (call.ifMatch) headers["If-Match"] = call.ifMatch;
   let response: Response;
@@ -37,7 +38,8 @@ export async function request(url: string, call: Call): Promise<Response> {
       ...(call.body === undefined ? {} : { body: call.body }),
       cache: "no-store",
       credentials: "omit",
-      signal: AbortSignal.timeout(call.timeoutMs ?? REQUEST_TIMEOUT_MS),
+      priority: call.priority ?? "auto",
+      signal: call.signal ? AbortSignal.any([call.signal, timeout]) : timeout,
     });
   } catch {
     throw new RequestError(offline());
@@ -72,6 +74,22 @@ export async function createSession(userToken: string, wanted: SessionRequest): 
     body: JSON.stringify(wanted),
   });
   return readJson(response, parseSession);
+}
+
+/** Sound that was lost on the way: records of packets, see backfill_records. */
+export async function uploadSound(
+  sessionId: string,
+  sessionToken: string,
+  records: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  await request(`/v1/sessions/${sessionId}/backfill`, {
+    method: "POST",
+    token: sessionToken,
+    contentType: "application/vnd.fieldcoach.opus",
+    body: records,
+    timeoutMs: UPLOAD_TIMEOUT_MS,
+    priority: "low",
+  });
 }
 
 export async function endSession(url: string, sessionToken: string): Promise<void> {

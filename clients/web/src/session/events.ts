@@ -7,7 +7,8 @@
 
 import { Backoff } from "./backoff";
 import type { Clock } from "./clock";
-import { type ClientMessage, ProtocolError, parseEvent, type ServerEvent } from "./protocol";
+import type { ClientMessage, ServerEvent } from "./protocol";
+import { ProtocolError, parseEvent } from "./protocol_reader";
 
 export type LinkState = "connecting" | "open" | "lost" | "closed";
 

@@ -9,6 +9,8 @@ import type { Clock } from "./clock";
 import { RequestError } from "./problem";
 import type { Profile } from "./protocol";
 import { Recovery, SilenceWatch } from "./recovery";
+import { TELL_MS, TransportChoice, type Way } from "./transport_choice";
+import { WayBack } from "./way_back";
 import type { SoundStats, WhipOptions, WhipPublisher } from "./whip";
 
 /** `blocked`: the gateway answers but the sound does not get through. */
@@ -17,17 +19,19 @@ export type MediaLinkState = "off" | "connecting" | "connected" | "lost" | "bloc
 /** How often the reports of the far side are looked for. */
 const PULSE_MS = 500;
 
-/** From the answer to the first contact. ICE and DTLS take 4 round trips: 6 s on the slowest link that works. */
-const CONNECT_MS = 10_000;
-
 /** The part of WhipPublisher that is used. */
 export type Publisher = Pick<
   WhipPublisher,
-  "publish" | "follow" | "restartIce" | "pulse" | "stats" | "close" | "release"
->;
+  "publish" | "follow" | "restartIce" | "pulse" | "stats" | "close" | "release" | "isReachable"
+> & {
+  /** Its packets still reach the sound's memory when the network is gone. */
+  readonly goesOnEncoding?: boolean;
+};
 
 export interface MediaOptions {
-  createPublisher: (wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">) => Publisher;
+  createPublisher: (wiring: Pick<WhipOptions, "track" | "profile" | "onConnection">, way: Way) => Publisher;
+  /** In the order to be tried; without it the peer connection alone. */
+  ways?: readonly Way[];
   clock: Clock;
   random: () => number;
   onState: (state: MediaLinkState) => void;
@@ -37,14 +41,21 @@ export interface MediaOptions {
 
 export class MediaLink {
   private publisher: Publisher | null = null;
+  /** Goes on encoding while the next one comes up, so that the sound's memory has no hole. */
+  private former: Publisher | null = null;
   private track: MediaStreamTrack | null = null;
   private state: MediaLinkState = "off";
   private everConnected = false;
+  private isServerFull = false;
   private readonly backoff: Backoff;
   private cancelTimer: (() => void) | null = null;
   private retryPending = false;
   private readonly recovery: Recovery;
   private cancelPulse: (() => void) | null = null;
+  private readonly choice: TransportChoice;
+  private way: Way = "whip";
+  private readonly wayBack: WayBack<Publisher>;
+  private cancelTell: (() => void) | null = null;
 
   constructor(
     private readonly options: MediaOptions,
@@ -59,6 +70,18 @@ export class MediaLink {
       onLost: () => this.setState("lost"),
       onRecovered: () => this.setState("connected"),
     });
+    this.choice = new TransportChoice(options.ways ?? ["whip"]);
+    this.wayBack = new WayBack({
+      clock: options.clock,
+      create: (onTrial) => {
+        const publisher = this.create("whip", (state) => {
+          if (publisher === this.publisher) this.onConnection(state);
+          else onTrial(state);
+        });
+        return publisher;
+      },
+      onBack: (publisher) => this.comeBack(publisher),
+    });
   }
 
   /** Send this track from now on, in place of any other. */
@@ -68,13 +91,18 @@ export class MediaLink {
     this.backoff.reset();
     this.setState("connecting");
     this.schedule();
+    this.cancelTell = this.options.clock.after(TELL_MS, () => {
+      if (!this.everConnected && !this.isServerFull) this.setState("blocked");
+    });
   }
 
   /** Stop sending at once; the session has ended, or goes on elsewhere. */
   stop(): void {
     this.track = null;
     this.cancel();
+    this.cancelTell?.();
     this.discard();
+    this.dropFormer();
     this.setState("off");
   }
 
@@ -98,6 +126,11 @@ export class MediaLink {
     else this.wake();
   }
 
+  /** The server hears nothing. A peer connection knows by its reports; of a socket nobody else tells. */
+  unheard(): void {
+    if (this.way === "websocket" && this.state === "connected") this.recovery.lost();
+  }
+
   /** Send by this profile, the next connections too. @returns whether sound is sent by it now. */
   async follow(profile: Profile): Promise<boolean> {
     this.profile = profile;
@@ -110,6 +143,7 @@ export class MediaLink {
   }
 
   private setState(state: MediaLinkState): void {
+    if (state === "connected") this.dropFormer();
     if (state === this.state) return;
     this.state = state;
     this.options.onState(state);
@@ -123,10 +157,19 @@ export class MediaLink {
 
   private discard(): void {
     this.recovery.stop();
+    this.wayBack.stop();
     this.cancelPulse?.();
     this.cancelPulse = null;
-    this.publisher?.close();
+    if (this.publisher?.goesOnEncoding) {
+      this.dropFormer();
+      this.former = this.publisher;
+    } else this.publisher?.close();
     this.publisher = null;
+  }
+
+  private dropFormer(): void {
+    this.former?.close();
+    this.former = null;
   }
 
   private schedule(afterMs = this.backoff.next()): void {
@@ -138,17 +181,22 @@ export class MediaLink {
     });
   }
 
+  private create(way: Way, onConnection: (state: RTCPeerConnectionState) => void): Publisher {
+    const track = this.track as MediaStreamTrack;
+    return this.options.createPublisher({ track, profile: this.profile, onConnection }, way);
+  }
+
   private async connect(): Promise<void> {
     if (!this.track) return;
     this.discard();
-    const publisher = this.options.createPublisher({
-      track: this.track,
-      profile: this.profile,
-      onConnection: (state) => {
-        if (publisher === this.publisher) this.onConnection(state);
-      },
+    const way = this.choice.next();
+    const publisher = this.create(way, (state) => {
+      if (publisher === this.publisher) this.onConnection(state);
     });
     this.publisher = publisher;
+    this.way = way;
+    const begunAt = this.options.clock.now();
+    this.expect(publisher, begunAt, null);
     try {
       await publisher.publish();
     } catch (error) {
@@ -156,38 +204,70 @@ export class MediaLink {
       return;
     }
     if (publisher !== this.publisher || this.state === "connected") return;
+    this.expect(publisher, begunAt, this.options.clock.now());
+  }
+
+  /** Give up a connection that does not come up in its time. */
+  private expect(publisher: Publisher, begunAt: number, answeredAt: number | null): void {
     this.cancel();
-    this.cancelTimer = this.options.clock.after(CONNECT_MS, () => {
-      this.setState(this.everConnected ? "lost" : "blocked");
-      this.schedule();
-    });
+    const { clock } = this.options;
+    const { isReachable } = publisher;
+    const left = this.choice.givesUpAt(this.way, { begunAt, answeredAt, isReachable }) - clock.now();
+    if (left <= 0) this.tryNext(this.everConnected ? "lost" : "blocked");
+    else if (Number.isFinite(left))
+      this.cancelTimer = clock.after(left, () => this.expect(publisher, begunAt, answeredAt));
+  }
+
+  /** The other way at once, while there is one; then say it, and go on with pauses. */
+  private tryNext(state: MediaLinkState, waitMs: number | null = null): void {
+    if (waitMs === null && !this.choice.isRoundOver) {
+      this.schedule(0);
+      return;
+    }
+    this.setState(state);
+    this.schedule(waitMs ?? this.backoff.next());
+  }
+
+  /** A peer connection came up while the socket was in use. */
+  private comeBack(publisher: Publisher): void {
+    this.discard();
+    this.publisher = publisher;
+    this.way = "whip";
+    this.choice.cameUp("whip");
+    void publisher.follow(this.profile);
+    this.watch(publisher, new SilenceWatch());
   }
 
   private onFailure(error: unknown): void {
     this.discard();
     if (error instanceof RequestError && !error.retryable) {
+      this.dropFormer();
       this.cancel();
       this.setState("lost");
       this.options.onRefused(error);
       return;
     }
-    this.setState("lost");
     const wait = error instanceof RequestError ? error.problem.retryAfterS : null;
-    this.schedule(wait === null ? this.backoff.next() : wait * 1000);
+    this.isServerFull = wait !== null;
+    this.tryNext(
+      this.state === "blocked" && !this.isServerFull ? "blocked" : "lost",
+      wait === null ? null : wait * 1000,
+    );
   }
 
   private onConnection(state: RTCPeerConnectionState): void {
     if (state === "connected") {
       this.cancel();
       this.backoff.reset();
+      this.choice.cameUp(this.way);
+      if (this.way === "websocket") this.wayBack.start();
       this.everConnected = true;
       if (this.recovery.isActive) this.recovery.alive();
       else this.setState("connected");
       if (!this.cancelPulse && this.publisher) this.watch(this.publisher, new SilenceWatch());
     } else if (state === "failed") {
       this.recovery.stop();
-      this.setState(this.everConnected ? "lost" : "blocked");
-      this.schedule();
+      this.tryNext(this.everConnected ? "lost" : "blocked");
     } else if (state === "disconnected") {
       this.recovery.lost();
     }

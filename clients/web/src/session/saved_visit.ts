@@ -4,7 +4,8 @@
  * Neither audio nor words: the transcript comes again from the gateway, which holds it in memory only.
  */
 
-import { parseSession, type SessionDescription } from "./protocol";
+import type { SessionDescription } from "./protocol";
+import { parseSession } from "./protocol_reader";
 
 const KEY = "fieldcoach.visit";
 

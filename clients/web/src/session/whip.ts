@@ -10,6 +10,7 @@ import { RequestError } from "./problem";
 import type { LinkStats, Profile } from "./protocol";
 import type { Pulse, RestartOutcome } from "./recovery";
 import { declareMonoSpeech, iceFragment, withIceOf } from "./sdp";
+import type { Path } from "./transport_choice";
 
 /** Host candidates are there in milliseconds; a relay that has not answered by then would hold up the visit. */
 const GATHERING_MS = 2_000;
@@ -23,16 +24,20 @@ const OPUS_MIN_BITRATE = 6_000;
 export interface WhipOptions {
   url: string;
   token: () => string;
-  iceServers: RTCIceServer[];
+  /** Of this moment: credentials of a TURN server live for five minutes. */
+  iceServers: () => RTCIceServer[];
   track: MediaStreamTrack;
   profile: Profile;
   onConnection: (state: RTCPeerConnectionState) => void;
+  /** Sees the sender before anything is negotiated. */
+  onSender?: (sender: RTCRtpSender) => void;
 }
 
 /** What the browser knows of the sound that it sends. */
 export interface SoundStats extends LinkStats {
   /** Of the last second, as the far side reports it. */
   fraction_lost?: number;
+  path?: Path;
 }
 
 export class WhipPublisher {
@@ -40,16 +45,28 @@ export class WhipPublisher {
   private readonly sender: RTCRtpSender;
   private resource: string | null = null;
   private readonly negotiation: Negotiation;
+  private asking: AbortController | null = null;
+  /** A browser encodes from the first contact on, until the connection is closed. */
+  goesOnEncoding = false;
 
   constructor(private readonly options: WhipOptions) {
-    this.connection = new RTCPeerConnection({ iceServers: options.iceServers });
+    this.connection = new RTCPeerConnection({ iceServers: options.iceServers() });
     const transceiver = this.connection.addTransceiver(options.track, { direction: "sendonly" });
     this.sender = transceiver.sender;
+    options.onSender?.(this.sender);
     this.negotiation = new Negotiation(this.connection, options.profile);
     const codecs = RTCRtpReceiver.getCapabilities("audio")?.codecs ?? [];
     const opus = codecs.filter((codec) => codec.mimeType.toLowerCase() === "audio/opus");
     if (opus.length > 0) transceiver.setCodecPreferences(opus);
     this.connection.onconnectionstatechange = () => options.onConnection(this.connection.connectionState);
+    this.connection.addEventListener("connectionstatechange", () => {
+      this.goesOnEncoding ||= this.connection.connectionState === "connected";
+    });
+  }
+
+  /** ICE has found a way: what is missing then is DTLS. */
+  get isReachable(): boolean {
+    return ["connected", "completed"].includes(this.connection.iceConnectionState);
   }
 
   /** @throws RequestError when the gateway refuses the offer or can't be reached. */
@@ -76,17 +93,23 @@ export class WhipPublisher {
    * ICE restart (RFC 9725, 4.3.3): new credentials over the same DTLS, so that the stream goes on.
    *
    * While there is no answer the offer stands, and the next call sends the same one again: a server that has
-   * taken it already gives the same answer.
+   * taken it already gives the same answer. A request that hangs on the network that has gone gives way.
    */
   restartIce(): Promise<RestartOutcome> {
+    this.asking?.abort();
     return this.negotiation.serially(() => this.restart());
   }
 
   private async restart(): Promise<RestartOutcome> {
     const { connection, negotiation, resource } = this;
     if (resource === null || !negotiation.answer) return "refused";
+    this.asking = new AbortController();
     try {
       if (connection.signalingState === "stable") {
+        connection.setConfiguration({
+          ...connection.getConfiguration(),
+          iceServers: this.options.iceServers(),
+        });
         connection.restartIce();
         await negotiation.offer();
       }
@@ -97,6 +120,7 @@ export class WhipPublisher {
         ifMatch: "*",
         body: iceFragment(connection.localDescription?.sdp ?? ""),
         timeoutMs: RESTART_TIMEOUT_MS,
+        signal: this.asking.signal,
       });
       const answer = withIceOf(await response.text(), negotiation.answer);
       if (connection.signalingState !== "have-local-offer") return "answered";
@@ -158,6 +182,8 @@ export class WhipPublisher {
       if (entry.type === "remote-inbound-rtp" && typeof entry.fractionLost === "number")
         found.fraction_lost = entry.fractionLost;
     }
+    const path = pathOf(await this.connection.getStats());
+    if (path !== null) found.path = path;
     return found;
   }
 
@@ -175,6 +201,19 @@ export class WhipPublisher {
     // Nobody waits for the answer: a gateway that does not hear it frees the media after 60 s of silence.
     await request(resource, { method: "DELETE", token: this.options.token() }).catch(() => undefined);
   }
+}
+
+/** By the candidate pair that ICE has chosen. */
+function pathOf(report: RTCStatsReport): Path | null {
+  const entries = new Map<string, Record<string, unknown>>();
+  report.forEach((entry: Record<string, unknown>, id: string) => {
+    entries.set(id, entry);
+  });
+  const transport = [...entries.values()].find((entry) => entry.type === "transport");
+  const pair = entries.get(String(transport?.selectedCandidatePairId));
+  const local = entries.get(String(pair?.localCandidateId));
+  if (!local) return null;
+  return local.candidateType === "relay" ? "relay" : "direct";
 }
 
 function gathered(connection: RTCPeerConnection): Promise<void> {

@@ -42,7 +42,13 @@ function reduceVisit(visit: Visit, action: Action): Visit {
     case "audio":
       return { ...visit, audio: action.state };
     case "sound":
-      return { ...visit, rttMs: action.rttMs, lost: action.lost, dataUsed: action.dataUsed };
+      return {
+        ...visit,
+        rttMs: action.rttMs,
+        lost: action.lost,
+        dataUsed: action.dataUsed,
+        path: action.path,
+      };
     case "source":
       return { ...visit, source: action.source, sourceState: action.state };
     case "source-state":
@@ -59,6 +65,10 @@ function reduceVisit(visit: Visit, action: Action): Visit {
           ? [...visit.ticked.filter((id) => id !== action.stage), action.stage]
           : visit.ticked.filter((id) => id !== action.stage),
       };
+    case "remembers":
+      return { ...visit, remembers: action.works };
+    case "filling":
+      return { ...visit, filling: action.on };
     case "ending":
       return { ...visit, ending: true, cue: null, partial: null };
     case "halted":

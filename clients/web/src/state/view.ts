@@ -16,6 +16,7 @@ import type {
   Stage,
   Summary,
 } from "../session/protocol";
+import type { Path } from "../session/transport_choice";
 
 /** Something that stands in the way, and that the user has to know. */
 export type Trouble =
@@ -67,12 +68,21 @@ export interface Visit {
   lost: number | null;
   /** Bytes. */
   dataUsed: number;
+  /** How the sound goes. */
+  path: Path | null;
+  /** What else than the direct way can be tried: a relay of the server, and the WebSocket of this browser. */
+  hasRelay: boolean;
+  hasSocket: boolean;
   paused: boolean;
   ending: boolean;
   /** The stream of events is over, and not by the visit's end. */
   halted: EndOfStream | null;
   finals: FinalEvent[];
   gaps: GapEvent[];
+  /** Whether this browser can send lost sound later; null before it is known. */
+  remembers: boolean | null;
+  /** The end waits for lost sound to be sent. */
+  filling: boolean;
   partial: PartialEvent | null;
   cue: ShownCue | null;
   stages: Stage[];
@@ -102,10 +112,12 @@ export type Action =
   | { type: "audio"; state: MediaLinkState }
   | { type: "source"; source: Visit["source"]; state: SourceState }
   | { type: "source-state"; state: SourceState }
-  | { type: "sound"; rttMs: number | null; lost: number | null; dataUsed: number }
+  | { type: "sound"; rttMs: number | null; lost: number | null; dataUsed: number; path: Path | null }
   | { type: "paused"; paused: boolean }
   | { type: "cue-closed"; cueId: string }
   | { type: "ticked"; stage: string; done: boolean }
+  | { type: "remembers"; works: boolean }
+  | { type: "filling"; on: boolean }
   | { type: "ending" }
   | { type: "halted"; why: EndOfStream | null }
   | { type: "summary"; summary: Summary }
@@ -123,7 +135,16 @@ export const START: ViewState = {
 export function openedVisit(
   facts: Pick<
     Visit,
-    "recogniser" | "consentText" | "listening" | "startedAt" | "restored" | "source" | "ticked" | "dataUsed"
+    | "recogniser"
+    | "consentText"
+    | "hasRelay"
+    | "hasSocket"
+    | "listening"
+    | "startedAt"
+    | "restored"
+    | "source"
+    | "ticked"
+    | "dataUsed"
   >,
 ): Visit {
   return {
@@ -136,11 +157,14 @@ export function openedVisit(
     rung: "",
     rttMs: null,
     lost: null,
+    path: null,
     paused: false,
     ending: false,
     halted: null,
     finals: [],
     gaps: [],
+    remembers: null,
+    filling: false,
     partial: null,
     cue: null,
     stages: [],

@@ -25,6 +25,11 @@ export function StatusBar({ visit, level }: { visit: Visit; level: () => number 
         {hears && <Level level={level} />}
         <Network visit={visit} />
       </div>
+      {visit.remembers === false && (
+        <p class="forgets" data-testid="forgets">
+          {text.forgets}
+        </p>
+      )}
     </header>
   );
 }
@@ -36,6 +41,11 @@ function Network({ visit }: { visit: Visit }) {
   return (
     <span class="network" data-testid="network" data-state={key}>
       {text.network[key]}
+      {visit.path !== null && (
+        <span class="path" data-testid="path" data-state={visit.path}>
+          {text.path[visit.path]}
+        </span>
+      )}
       {visit.dataUsed > 0 && (
         <span class="data" title={text.dataUsed} data-testid="data-used">
           <span class="unseen">{text.dataUsed}: </span>

@@ -47,8 +47,8 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
             <CueCard
               key={visit.cue.event.cue_id}
               cue={visit.cue}
-              onShown={(id) => app.live?.cueShown(id)}
-              onClose={(id, action) => app.live?.closeCue(id, action)}
+              onShown={(id) => app.live?.cues.shown(id)}
+              onClose={(id, action) => app.live?.cues.close(id, action)}
             />
           )}
         </div>
@@ -62,7 +62,7 @@ export function VisitScreen({ app, visit, trouble }: { app: App; visit: Visit; t
 function bannerText(visit: Visit): string | null {
   if (visit.link === "lost") return text.banner.lost;
   if (!visit.listening) return null;
-  if (visit.audio === "blocked") return text.banner.blocked;
+  if (visit.audio === "blocked") return text.banner.blocked(visit);
   if (visit.audio === "lost") return text.banner.audioLost;
   if (visit.sourceState === "muted") return text.banner.muted;
   if (visit.degraded !== null) return text.banner.degraded;
@@ -117,8 +117,8 @@ function Controls(props: { app: App; visit: Visit; running: boolean; failed: boo
     );
   if (!running)
     return (
-      <p class="making" role="status">
-        {text.visit.makingSummary}
+      <p class="making" role="status" data-testid="closing">
+        {visit.filling ? text.visit.filling : text.visit.makingSummary}
       </p>
     );
   const hears = visit.listening && !["off", "lost", "finished"].includes(visit.sourceState);

@@ -140,6 +140,7 @@ export const text = {
     end: "End visit",
     ending: "Ending…",
     makingSummary: "Making the summary…",
+    filling: "Sending what the network lost…",
     cue: "Cue",
     done: "Done",
     dismiss: "Not now",
@@ -176,11 +177,20 @@ export const text = {
     poor: "Poor link",
     offline: "Offline",
   },
+  path: { direct: "direct", relay: "by relay", websocket: "by WebSocket" },
   dataUsed: "Data used by the sound",
+  forgets: "This browser can’t send lost sound later.",
   banner: {
     lost: "Connection lost. Trying again; the visit goes on.",
     audioLost: "The sound does not arrive. Trying again.",
-    blocked: "The sound can’t get through. This network may block calls (UDP); another one may work.",
+    blocked: ({ hasRelay, hasSocket }: { hasRelay: boolean; hasSocket: boolean }) =>
+      [
+        `The sound can’t get through. Tried: directly (UDP)${hasRelay ? ", by relay (TURN)" : ""}${hasSocket ? ", by WebSocket" : ""}.`,
+        hasSocket ? "" : "This browser can’t send sound by WebSocket; a current Chrome, Edge or Safari can.",
+        "Use another network, such as mobile data, or turn off the VPN. It goes on trying.",
+      ]
+        .filter(Boolean)
+        .join(" "),
     degraded: "The transcript may lag for a moment.",
     muted: "The phone has silenced the microphone, perhaps for a call. Listening goes on by itself after it.",
     finished: "The file has ended. End the visit to see its summary.",

@@ -95,12 +95,37 @@ export type TranscriptLine =
   | { kind: "final"; final: Visit["finals"][number] }
   | { kind: "gap"; gap: Visit["gaps"][number] };
 
-/** Finals and the holes between them, in the order they were spoken. */
+/** A hole whose words came later is none any more: words in it that were sent again, at its beginning or later. */
+function isFilled(gap: Visit["gaps"][number], finals: Visit["finals"]): boolean {
+  const end = gap.start + gap.duration;
+  return finals.some((final) => final.backfill && final.start < end && final.end > gap.start);
+}
+
+/** What came through between two holes is too short to be a line: a packet that says we are still here. */
+const GAPS_JOINED_S = 0.5;
+
+/** Finals and the holes between them, in the order they were spoken; holes close to each other are one. */
 export function transcriptLines(finals: Visit["finals"], gaps: Visit["gaps"]): TranscriptLine[] {
-  const lines: TranscriptLine[] = [
+  const all: TranscriptLine[] = [
     ...finals.map((final) => ({ kind: "final" as const, final })),
-    ...gaps.filter((gap) => gap.duration >= GAP_SHOWN_S).map((gap) => ({ kind: "gap" as const, gap })),
+    ...gaps
+      .filter((gap) => gap.duration >= GAP_SHOWN_S && !isFilled(gap, finals))
+      .map((gap) => ({ kind: "gap" as const, gap })),
   ];
   const start = (line: TranscriptLine) => (line.kind === "final" ? line.final.start : line.gap.start);
-  return lines.sort((a, b) => start(a) - start(b));
+  const lines: TranscriptLine[] = [];
+  let gapEnd = Number.NEGATIVE_INFINITY;
+  for (const line of all.sort((a, b) => start(a) - start(b))) {
+    const last = lines.at(-1);
+    if (line.kind === "gap" && last?.kind === "gap" && line.gap.start - gapEnd < GAPS_JOINED_S) {
+      const duration = last.gap.duration + line.gap.duration; // what was heard between them is not lost
+      lines[lines.length - 1] = { kind: "gap", gap: { ...last.gap, duration } };
+    } else {
+      lines.push(line);
+    }
+    if (line.kind === "gap") {
+      gapEnd = line.gap.start + line.gap.duration;
+    }
+  }
+  return lines;
 }

@@ -12,7 +12,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import WSMsgType, web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -65,6 +65,7 @@ def final(utterance: int, start: float, end: float, text: str, **more: Any) -> J
         "low_confidence": False,
         "concealed_ms": 0,
         "late_ms": 0,
+        "backfill": False,
         "engine": "whisper",
         "model": "outlet-en",
         "timing": {},
@@ -127,6 +128,14 @@ def summary() -> Json:
     }
 
 
+class Heard(NamedTuple):
+    """An audio packet that arrived."""
+
+    ssrc: int
+    sequence: int
+    timestamp: int
+
+
 @dataclass
 class FakeGateway:
     """One session's gateway. Set its fields to make it refuse; `say` sends an event to the page."""
@@ -144,6 +153,8 @@ class FakeGateway:
     requests: list[Json] = field(default_factory=list)
     refuse_sockets: bool = False
     made_summary: Json | None = None
+    sound: list[Heard] = field(default_factory=list)
+    uploads: list[bytes] = field(default_factory=list)
     url: str = ""
     _sockets: list[web.WebSocketResponse] = field(default_factory=list)
     _peers: list[RTCPeerConnection] = field(default_factory=list)
@@ -160,6 +171,7 @@ class FakeGateway:
                 web.post(f"{PREFIX}/whip", self._whip),
                 web.delete(f"{PREFIX}/whip/{{peer}}", self._unpublish),
                 web.get(f"{PREFIX}/events", self._socket),
+                web.post(f"{PREFIX}/backfill", self._backfill),
                 web.post(f"{PREFIX}/end", self._end),
                 web.get(f"{PREFIX}/summary", self._summary),
                 web.get("/", _index),
@@ -213,11 +225,20 @@ class FakeGateway:
         self.made_summary = summary()
         return self.made_summary
 
-    async def packets(self) -> int:
-        """Audio packets that have arrived on the last connection."""
-        receiver = self._peers[-1].getReceivers()[0]
-        stats = await receiver.getStats()
-        return sum(report.packetsReceived for report in stats.values() if report.type == "inbound-rtp")
+    async def lose_sound(self) -> None:
+        """Close the last connection from this side, as an ingest that restarts."""
+        await self._peers[-1].close()
+
+    def _listen(self, peer: RTCPeerConnection) -> None:
+        receiver: Any = peer.getReceivers()[0]
+        handle = receiver._handle_rtp_packet
+
+        async def note(packet: Any, **more: Any) -> None:
+            self.sound.append(Heard(packet.ssrc, packet.sequence_number, packet.timestamp))
+            await handle(packet, **more)
+            await self._note()
+
+        receiver._handle_rtp_packet = note
 
     async def ask_again(self, count: int) -> None:
         """NACK the last `count` packets of the last connection, as if they had been lost."""
@@ -246,6 +267,7 @@ class FakeGateway:
             "session_token": "session-token",
             "expires_in": 900,
             "whip_url": f"{PREFIX}/whip",
+            "audio_url": f"{PREFIX}/audio",
             "events_url": f"{PREFIX}/events",
             "end_url": f"{PREFIX}/end",
             "summary_url": f"{PREFIX}/summary",
@@ -266,6 +288,7 @@ class FakeGateway:
         sink = MediaBlackhole()
         peer.on("track", sink.addTrack)
         await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._listen(peer)
         await peer.setLocalDescription(await peer.createAnswer())
         await sink.start()
         answer = peer.localDescription.sdp
@@ -312,6 +335,13 @@ class FakeGateway:
             return
         self.heard.append(message)
         await self._note()
+
+    async def _backfill(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer session-token"
+        assert request.content_type == "application/vnd.fieldcoach.opus"
+        self.uploads.append(await request.read())
+        await self._note()
+        return web.Response(status=202)
 
     async def _end(self, _request: web.Request) -> web.Response:
         self.heard.append({"type": "POST end"})

@@ -8,13 +8,21 @@ import { VirtualClock } from "./virtual_clock";
 
 class FakePublisher implements Publisher {
   closed = false;
+  isReachable = false;
   released = false;
   rungs: string[] = [];
   follows = true;
 
+  goesOnEncoding = false;
+
+  become(state: RTCPeerConnectionState): void {
+    this.goesOnEncoding ||= state === "connected";
+    this.onConnection(state);
+  }
+
   constructor(
     readonly profile: Profile,
-    readonly become: (state: RTCPeerConnectionState) => void,
+    private readonly onConnection: (state: RTCPeerConnectionState) => void,
     private readonly fault: Error | null,
   ) {}
 
@@ -141,10 +149,25 @@ describe("a lost connection", () => {
     publisher().become("failed");
     await clock.pass(0);
     expect(publishers).toHaveLength(2);
-    expect(publishers[0]?.closed).toBe(true);
     expect(states.at(-1)).toBe("lost");
     publisher().become("connected");
     expect(states.at(-1)).toBe("connected");
+    expect(publishers.map((each) => each.closed)).toEqual([true, false]);
+  });
+
+  it("goes on encoding until the next one is there, and never two of them", async () => {
+    await connected();
+    publisher().become("failed");
+    await clock.pass(0);
+    publisher().become("failed");
+    await clock.pass(1_000);
+    expect(publishers.map((each) => each.closed)).toEqual([false, true, false]);
+    publisher().become("connected");
+    publisher().become("failed");
+    await clock.pass(1_000);
+    expect(publishers.map((each) => each.closed)).toEqual([true, true, false, false]);
+    link.stop();
+    expect(publishers.every((each) => each.closed)).toBe(true);
   });
 
   it("that is disconnected restarts ICE, and is replaced when nothing follows", async () => {

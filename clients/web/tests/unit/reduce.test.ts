@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { offline } from "../../src/session/problem";
-import { parseEvent, parseSummary } from "../../src/session/protocol";
+import { parseEvent, parseSummary } from "../../src/session/protocol_reader";
 import { reduce, shownCue } from "../../src/state/reduce";
 import { Store } from "../../src/state/store";
 import { type Action, openedVisit, START, type ViewState, type Visit } from "../../src/state/view";
@@ -11,6 +11,8 @@ const opened: ViewState = reduce(START, {
   visit: openedVisit({
     recogniser: { engine: "whisper", model: "outlet-en" },
     consentText: "",
+    hasRelay: false,
+    hasSocket: true,
     listening: true,
     startedAt: 0,
     restored: false,
@@ -168,6 +170,13 @@ describe("the state of things", () => {
   });
 });
 
+it("knows whether lost sound can be sent later, and when the end waits for it", () => {
+  expect(visitAfter().remembers).toBeNull();
+  expect(visitAfter({ type: "remembers", works: false }).remembers).toBe(false);
+  expect(visitAfter({ type: "filling", on: true }).filling).toBe(true);
+  expect(visitAfter({ type: "filling", on: true }, { type: "filling", on: false }).filling).toBe(false);
+});
+
 describe("the summary", () => {
   it("comes as an event or by request", () => {
     const byEvent = reduce(reduce(opened, server(CUE)), server(SUMMARY));
@@ -194,6 +203,6 @@ it("the store tells its listeners of changes only", () => {
 
 it("keeps what is known of the sound's link", () => {
   expect(
-    visitAfter(server(PROFILE), { type: "sound", rttMs: 300, lost: 0.1, dataUsed: 5_000 }),
-  ).toMatchObject({ rung: "L1", rttMs: 300, lost: 0.1, dataUsed: 5_000 });
+    visitAfter(server(PROFILE), { type: "sound", rttMs: 300, lost: 0.1, dataUsed: 5_000, path: "relay" }),
+  ).toMatchObject({ rung: "L1", rttMs: 300, lost: 0.1, dataUsed: 5_000, path: "relay" });
 });

@@ -33,6 +33,7 @@ export const FINAL = {
   speaker: "unknown",
   confidence: 0.9,
   low_confidence: false,
+  backfill: false,
 };
 export const CUE = {
   type: "cue",
@@ -66,6 +67,14 @@ export const METRICS = {
   talk_share: null,
 };
 export const GAP = { type: "gap", id: "e7", start: 5, duration: 0.9, reason: "lost" };
+export const MISSING = {
+  type: "missing",
+  id: "e9",
+  ranges: [
+    { range: 7, start: 5, end: 5.9, ssrc: 9, first_timestamp: 48_000, last_timestamp: 91_200 },
+    { range: 8, start: 9, end: 9.4, ssrc: 9, first_timestamp: 240_000, last_timestamp: 259_200 },
+  ],
+};
 export const SUMMARY = {
   type: "summary",
   id: "e8",
@@ -92,6 +101,7 @@ export const EVENTS = [
   CHECKLIST,
   METRICS,
   GAP,
+  MISSING,
   SUMMARY,
   PONG,
   TOKEN,
@@ -103,6 +113,7 @@ export const SESSION = {
   session_token: "session-token",
   expires_in: 900,
   whip_url: "/v1/sessions/a/whip",
+  audio_url: "/v1/sessions/a/audio",
   events_url: "/v1/sessions/a/events",
   end_url: "/v1/sessions/a/end",
   summary_url: "/v1/sessions/a/summary",

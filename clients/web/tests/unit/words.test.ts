@@ -18,6 +18,8 @@ const visit = (change: Partial<Visit>): Visit => ({
   ...openedVisit({
     recogniser: { engine: "whisper", model: "small" },
     consentText: "",
+    hasRelay: false,
+    hasSocket: true,
     listening: true,
     startedAt: 0,
     restored: false,
@@ -105,6 +107,36 @@ it("puts the holes where they were, and leaves out those that nobody hears", () 
     { ...GAP, type: "gap" as const, id: "e9", start: 9, duration: 0.29 },
   ];
   expect(transcriptLines(finals, gaps).map((line) => line.kind)).toEqual(["gap", "final"]);
+});
+
+it("does not call sound lost whose words came later", () => {
+  const late = { ...FINAL, type: "final" as const, speaker: "rep" as const, start: 5.2, end: 5.8 };
+  const gaps = [{ ...GAP, type: "gap" as const }];
+  const kinds = (final: typeof late) => transcriptLines([final], gaps).map((line) => line.kind);
+  expect(kinds({ ...late, backfill: true })).toEqual(["final"]);
+  expect(kinds(late)).toEqual(["gap", "final"]);
+  expect(kinds({ ...late, backfill: true, start: 1, end: 2 })).toEqual(["final", "gap"]);
+});
+
+it("makes one line of holes with hardly anything between them", () => {
+  const gap = (id: string, start: number, duration: number) => ({
+    ...GAP,
+    type: "gap" as const,
+    id,
+    start,
+    duration,
+  });
+  const final = { ...FINAL, type: "final" as const, speaker: "rep" as const };
+  const gaps = [gap("a", 100, 2), gap("b", 102.1, 2), gap("c", 104.5, 1.5), gap("d", 106.5, 1)];
+  const lines = transcriptLines([], gaps).map(
+    (line) => line.kind === "gap" && [line.gap.id, line.gap.duration],
+  );
+  expect(lines).toEqual([
+    ["a", 5.5],
+    ["d", 1],
+  ]);
+  const between = transcriptLines([{ ...final, start: 102 }], gaps.slice(0, 2));
+  expect(between.map((line) => line.kind)).toEqual(["gap", "final", "gap"]);
 });
 
 it("measures loudness in decibels", () => {

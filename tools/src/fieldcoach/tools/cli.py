@@ -3,19 +3,15 @@
 Status 0: done. 1: it failed, with the reason on standard error. 2: wrong usage. 130 or 143: interrupted.
 """
 
-import asyncio
 import logging
-import signal
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
-from fieldcoach.common.errors import FieldCoachError
-
+from .bench_cli import bench
 from .project import project_root
+from .running import reported, run
 
 app = typer.Typer(
     help="FieldCoach on this machine: the local stack, a phone in Python, benchmarks.",
@@ -24,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-T = TypeVar("T")
+app.add_typer(bench, name="bench")
 
 RunDir = Annotated[
     Path | None,
@@ -135,102 +131,11 @@ def token(
         print(run(work(_run_dir(run_dir), url, ttl, insecure)))
 
 
-@app.command()
-def bench(
-    name: Annotated[str, typer.Argument(help="Which one: asr, network, visit")],
-    quick: Annotated[bool, typer.Option("--quick", help="End within 50 s")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object as the last line")] = False,
-    visits: Annotated[Path | None, typer.Option(help="Other visits of the same format")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.2, help="asr: minutes of replay at each number of sessions")
-    ] = None,
-    sessions: Annotated[str, typer.Option(help="asr: numbers of sessions to try, with commas")] = "",
-    noise: Annotated[
-        Path | None, typer.Option(help="asr: a folder of recordings in which nobody speaks")
-    ] = None,
-    speech: Annotated[Path | None, typer.Option(help="asr: a folder of recordings of one turn each")] = None,
-) -> None:
-    """Measure, and report by name."""
-    from .bench.options import BenchOptions
-    from .bench.run import run_bench
-
-    with reported():
-        options = BenchOptions(
-            project_root(), quick, as_json, visits, minutes, numbers_of(sessions), noise, speech
-        )
-        run(run_bench(name, options))
-
-
-def numbers_of(text: str) -> tuple[int, ...]:
-    """Whole numbers with commas between, in rising order.
-
-    Raises:
-        BadParameter: something else.
-    """
-    try:
-        numbers = tuple(sorted({int(part) for part in text.split(",") if part.strip()}))
-    except ValueError:
-        raise typer.BadParameter(f"--sessions {text}: give whole numbers with commas, as 10,20,40") from None
-    if any(number < 1 for number in numbers):
-        raise typer.BadParameter(f"--sessions {text}: at least 1")
-    return numbers
-
-
 def main() -> None:
     """The console script."""
     for chatty in ("aioice", "aiortc"):  # what they warn of is told in a sentence, if it matters
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     app(prog_name="fieldcoach")
-
-
-class reported:  # noqa: N801 - used as a statement
-    """Turns our errors into a message and status 1; everything else is a bug and shows its traceback."""
-
-    def __init__(self, interrupt_is_success: bool = False) -> None:
-        self._interrupt_is_success = interrupt_is_success
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, FieldCoachError):
-            print(f"fieldcoach: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
-        if isinstance(error, _Interrupted):
-            raise typer.Exit(0 if self._interrupt_is_success else 128 + error.number) from None
-
-
-class _Interrupted(Exception):
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGINT and SIGTERM cancel the work, so that everything it started is stopped."""
-    return asyncio.run(_signalled(work))
-
-
-async def _signalled(work: Coroutine[Any, Any, T]) -> T:
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(work)
-    received: list[int] = []
-
-    def interrupt(number: int) -> None:
-        received.append(number)
-        task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt, number)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if received:
-            raise _Interrupted(received[0]) from None
-        raise
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _run_dir(chosen: Path | None) -> Path:

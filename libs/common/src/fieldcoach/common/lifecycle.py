@@ -15,6 +15,7 @@ from .bus import Bus
 from .errors import FieldCoachError
 from .health import HealthServer
 from .logs import set_up_logging
+from .loop_watch import LoopWatch
 from .settings import ServiceSettings, load_settings_or_exit
 from .telemetry import set_up_telemetry, shut_down_telemetry
 
@@ -76,6 +77,7 @@ async def _live(name: str, settings: S, factory: ServiceFactory[S]) -> int:
     health = HealthServer(settings.health_host, settings.health_port, why_not_ready)
     if settings.health_port:
         await health.start()
+    watching = asyncio.ensure_future(LoopWatch().run())
     starting = asyncio.ensure_future(_start(service, bus))
     stop_wait = asyncio.ensure_future(stopping.wait())
     status = 0
@@ -102,6 +104,8 @@ async def _live(name: str, settings: S, factory: ServiceFactory[S]) -> int:
             log.error("drain took too long", extra={"limit_s": settings.drain_timeout_s})
             status = 1
         await bus.drain()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await health.stop()
         log.info("stopped")
     return status

@@ -12,7 +12,7 @@ import ctypes
 import importlib.util
 import sys
 import weakref
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -129,11 +129,18 @@ def packet_samples(packet: bytes, sample_rate: int = 48_000) -> int:
     Raises:
         OpusError: an empty packet, a wrong frame count, or more than 120 ms.
     """
-    samples: int = _library().opus_packet_get_nb_samples(packet, len(packet), sample_rate)
+    samples = _head_samples(packet[:2], sample_rate)
     if samples < 0:
         raise OpusError("packet", samples)
     if samples == 0:
         raise OpusError("packet", detail="a frame count of zero")
+    return samples
+
+
+@lru_cache(maxsize=1_024)
+def _head_samples(head: bytes, sample_rate: int) -> int:
+    """RFC 6716 section 3: the first two bytes tell all. A phone sends few kinds, and libopus costs 0.6 µs."""
+    samples: int = _library().opus_packet_get_nb_samples(head, len(head), sample_rate)
     return samples
 
 

@@ -1,6 +1,6 @@
 """Where inside a final the text is not to be trusted, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -56,3 +56,16 @@ def doubts_of(
     if is_cut_off:
         found.append(Doubt(max(first, end - CUT_OFF), end, Reason.CUT_OFF))
     return tuple(sorted(found, key=lambda doubt: (doubt.first, doubt.end)))
+
+
+def doubts_within(
+    doubts: tuple[Doubt, ...], words: tuple[HeardWord, ...], first: int, end: int
+) -> tuple[Doubt, ...]:
+    """What of a final's doubts is left in a part of it: these words, which may have been moved a little."""
+    stretches = tuple(
+        replace(doubt, first=max(first, doubt.first), end=min(end, doubt.end))
+        for doubt in doubts
+        if doubt.reason is not Reason.WORD and doubt.first < end and doubt.end > first
+    )
+    unsure = doubts_of(first, end, words, (), is_cut_off=False)
+    return tuple(sorted((*stretches, *unsure), key=lambda doubt: (doubt.first, doubt.end)))

@@ -81,7 +81,7 @@ def judge(hypothesis: Hypothesis, voiced_s: float) -> Verdict:
     unlikely = hypothesis.no_speech_prob > NO_SPEECH
     if unlikely and hypothesis.avg_logprob < LOW_LOGPROB:
         return Verdict.NO_SPEECH
-    if (unlikely or voiced_s < HARDLY_VOICED_S) and _plain(hypothesis.text) in STOCK_PHRASES:
+    if (unlikely or voiced_s < HARDLY_VOICED_S) and plain(hypothesis.text) in STOCK_PHRASES:
         return Verdict.STOCK_PHRASE
     if len(hypothesis.text.split()) > SPARE_WORDS + WORDS_PER_SECOND * voiced_s:
         return Verdict.TOO_FAST
@@ -92,7 +92,7 @@ def judge(hypothesis: Hypothesis, voiced_s: float) -> Verdict:
     return Verdict.KEEP
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Lower case without punctuation; vowel signs (category M) stay, which a plain word pattern strips."""
     kept = (
         letter if unicodedata.category(letter)[0] in "LMN" else " "

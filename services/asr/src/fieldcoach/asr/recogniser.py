@@ -115,6 +115,22 @@ class SessionRecogniser:
         current = self._choice.current
         return current, *(language for language in self._choice.allowed if language != current)
 
+    @property
+    def told_until(self) -> float:
+        """Every word that began before this sample is out; infinite before and after all sound."""
+        if self._is_complete or not self._ear.has_begun:
+            return inf
+        waiting = self._ended[0] if self._ended else self._open
+        if waiting is not None:
+            return waiting.decode_from
+        earliest = self._endpointer.earliest_onset
+        return self.head if earliest is None else earliest
+
+    @property
+    def head(self) -> int:
+        """The sample after the newest that has come."""
+        return self._ear.timeline.head if self._ear.has_begun else 0
+
     # ── audio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, chunk: PcmChunk, now: float) -> list[Action]:

@@ -76,7 +76,7 @@ class AsrService:
         self._audio = asyncio.Event()
         self._outbound: Outbound = asyncio.Queue()
         self._late = LateRanges(
-            settings.rules_for, self._sessions, self._scheduler, self._outbound, self.telemetry
+            bus, settings.rules_for, self._sessions, self._scheduler, self._outbound, self.telemetry
         )
         self._said = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -300,12 +300,15 @@ class AsrService:
                 case PartialText() if self._outbound.qsize() >= OUTBOUND_PARTIALS:
                     self.telemetry.partials.add("outbound-full")
                 case PartialText() | FinalText() | Complete():
+                    if isinstance(action, FinalText):
+                        session.said.add(action)
                     self._outbound.put_nowait((session, action))
                 case Retried(reason):
                     self.telemetry.filters.add(f"retried-{reason}")
                 case Dropped(reason):
                     self.telemetry.filters.add(f"dropped-{reason}")
                     self.telemetry.finals.add("dropped")
+        self._late.tell(session)
         for job in self._scheduler.take_dropped():
             self.telemetry.partials.add("late")
             if (owner := self._sessions.get(job.session)) is not None:
@@ -339,6 +342,7 @@ class AsrService:
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
             self._scheduler.forget(session.id)
+            self._late.release(session)
             self.telemetry.sessions.add(reason)
             log.info("released", extra={"session": session.id, "epoch": session.epoch, "reason": reason})
 

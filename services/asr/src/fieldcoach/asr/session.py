@@ -8,8 +8,10 @@ from fieldcoach.common.messages import Ack, BackfillAudio, ClaimRequest
 from fieldcoach.common.numbering import EventNumbers
 
 from .actions import Action, Complete
+from .backfill import BackfillRun
 from .intake import Admitted, Intake
 from .recogniser import SessionRecogniser
+from .said import SaidWords
 
 INBOX_CHUNKS: Final = 600
 """36 s of 60 ms chunks: more than the ingest's ring of 30 s can send at once."""
@@ -39,6 +41,9 @@ class Session:
         """Ranges that are being transcribed; the transcript is not complete before they are out."""
         self.held: Complete | None = None
         """The end, which waits for them."""
+        self.said = SaidWords(is_whole=claim.epoch == 1 and claim.from_seq == 0)
+        self.late: list[BackfillRun] = []
+        """Ranges that are heard and wait for the live transcript to be past them."""
         self.late_pcm: tuple[int, list[bytes]] = (0, [])
         """A range that is coming in, and its pieces."""
         self.has_ended = False
@@ -97,6 +102,13 @@ class Session:
             return None
         parts.append(audio.pcm)
         return b"".join(parts) if audio.piece + 1 == audio.pieces else b""
+
+    def take_late(self) -> list[BackfillRun]:
+        """Ranges of which can be told now what is new."""
+        until, head = self.recogniser.told_until, self.recogniser.head
+        ready = [run for run in self.late if run.can_tell(until, head)]
+        self.late = [run for run in self.late if run not in ready]
+        return ready
 
     def finish(self, now: float) -> list[Action]:
         """No audio has come for long: say what was said and be done."""

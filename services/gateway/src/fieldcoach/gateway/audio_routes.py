@@ -34,7 +34,7 @@ async def _serve(gateway: Gateway, socket: WebSocket, session_id: str) -> CloseC
     if "media" not in claims.scopes:  # the visit began without consent
         return CloseCode.FORBIDDEN
     connection = AudioConnection(
-        claims, gateway.bus, gateway.sessions, gateway.active_audio, gateway.telemetry
+        claims, gateway.bus, gateway.sessions, gateway.fleet, gateway.active_audio, gateway.telemetry
     )
     try:
         await connection.open()

@@ -13,6 +13,7 @@ from fieldcoach.common.messages import OpusFrames
 
 from .audio_intake import AudioIntake
 from .channel import CloseCode
+from .fleet import Fleet, IngestWatch
 from .sessions import Sessions
 from .telemetry import GatewayTelemetry
 from .tokens import SessionClaims
@@ -20,6 +21,10 @@ from .tokens import SessionClaims
 PROTOCOL: Final = "fieldcoach.audio.v1"
 BUS_AWAY_S: Final = 0.1
 """Before the next try; the ring drops what is over a second old meanwhile."""
+
+
+WATCH_S: Final = 0.5
+"""As often as heartbeats come."""
 
 
 class ActiveAudio:
@@ -67,12 +72,14 @@ class AudioConnection:
         claims: SessionClaims,
         bus: Bus,
         sessions: Sessions,
+        fleet: Fleet,
         active: ActiveAudio,
         telemetry: GatewayTelemetry,
     ) -> None:
         self._claims = claims
         self._bus = bus
         self._sessions = sessions
+        self._fleet = fleet
         self._active = active
         self._source = new_id()
         self._count = telemetry.audio.add
@@ -98,17 +105,18 @@ class AudioConnection:
         """Move sound until either side closes; the code to close with, None if the client has gone."""
         reader = asyncio.ensure_future(self._read(socket))
         writer = asyncio.ensure_future(self._write())
-        awaited: set[asyncio.Future[Any]] = {reader, writer, self._closing}
+        watch = asyncio.ensure_future(self._watch())
+        awaited: set[asyncio.Future[Any]] = {reader, writer, watch, self._closing}
         try:
             await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-            for task in (reader, writer):
+            for task in (reader, writer, watch):
                 if task.done():
                     task.result()
             return self._closing.result() if self._closing.done() else None
         finally:
-            for task in (reader, writer):
+            for task in (reader, writer, watch):
                 task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            await asyncio.gather(reader, writer, watch, return_exceptions=True)
             self._active.discard(self._claims.sid, self)
             await self._send(last=True)  # if the bus is away, the ingest notices the silence
 
@@ -132,6 +140,17 @@ class AudioConnection:
                     await asyncio.sleep(BUS_AWAY_S)
                     continue
                 await self._send()
+
+    async def _watch(self) -> None:
+        """When the ingest dies the phone connects again, and the session goes to another one."""
+        watch = IngestWatch()
+        while True:
+            ingest, now = self._sessions.ingest_of(self._claims), time.monotonic()
+            if watch.is_gone(now, self._bus.is_connected, self._fleet.has_ingest(ingest, now)):
+                self._count("ingest-gone", 1)
+                self.close(CloseCode.GOING_AWAY)
+                return
+            await asyncio.sleep(WATCH_S)
 
     async def _send(self, last: bool = False) -> None:
         packets = self._intake.take()

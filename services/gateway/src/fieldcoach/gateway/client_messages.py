@@ -47,23 +47,29 @@ class End(_ClientMessage):
     type: Literal["end"]
 
 
+class SenderFigures(_ClientMessage):
+    """The sender's own view of its media; counters since the start of the connection."""
+
+    rtt_ms: float | None = Field(default=None, ge=0, le=60_000)
+    packets_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
+    bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
+    header_bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
+    retransmitted: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
+
+
 class Applied(_ClientMessage):
     """Sound is sent by this command of a `profile` event from now on."""
 
     type: Literal["applied"]
     command: int = Field(ge=1, le=COUNTER_MAX)
     rung: Rung
+    stats: SenderFigures | None = None
 
 
-class Stats(_ClientMessage):
-    """The sender's own view of its media; counters since the start of the connection."""
+class Stats(SenderFigures):
+    """The sender's own view of its media, told every few seconds."""
 
     type: Literal["stats"]
-    rtt_ms: float | None = Field(default=None, ge=0, le=60_000)
-    packets_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
-    bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
-    header_bytes_sent: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
-    retransmitted: int | None = Field(default=None, ge=0, le=COUNTER_MAX)
 
 
 class Ping(_ClientMessage):

@@ -7,6 +7,8 @@ from fieldcoach.common.messages import IngestHeartbeat, WorkerHeartbeat
 
 FRESH_S: Final = 2.0
 """Heartbeats come at 2 to 4 Hz: four missed ones in a row mean that nobody is there."""
+GONE_S: Final = 2.0
+"""Longer than that without one while the bus works: after its absence the first ones are still to come."""
 MAX_MEMBERS: Final = 1_000
 """More than any region has; what is stale leaves first."""
 
@@ -58,6 +60,11 @@ class Fleet:
         """Nobody answers in its name; if it lives, its next heartbeat is half a second away."""
         self._ingests.pop(ingest, None)
 
+    def has_ingest(self, ingest: str, now: float) -> bool:
+        """Whether it was heard of lately."""
+        known = self._ingests.get(ingest)
+        return known is not None and now - known.heard < FRESH_S
+
     def heard_worker(self, beat: WorkerHeartbeat, now: float) -> None:
         """An asr worker lives, or says good-bye."""
         if beat.bye:
@@ -101,3 +108,19 @@ class Fleet:
         self._ingests = {key: item for key, item in self._ingests.items() if now - item.heard < FRESH_S}
         self._workers = {key: pair for key, pair in self._workers.items() if now - pair[1] < FRESH_S}
         return len(self._ingests) + len(self._workers) < before
+
+
+class IngestWatch:
+    """Says when the ingest of a socket is gone: what is sent over the bus to nobody raises no error."""
+
+    def __init__(self) -> None:
+        self._missed_since: float | None = None
+
+    def is_gone(self, now: float, has_bus: bool, is_heard: bool) -> bool:
+        """`now` in monotonic seconds; without the bus nobody can be heard, and nothing is known."""
+        if is_heard or not has_bus:
+            self._missed_since = None
+            return False
+        if self._missed_since is None:
+            self._missed_since = now
+        return now - self._missed_since >= GONE_S

@@ -15,6 +15,7 @@ from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     CueAcknowledged,
     ProfileApplied,
+    SenderStats,
     SessionCreated,
     SessionEnding,
     SessionMoved,
@@ -241,9 +242,14 @@ class Sessions:
 
     async def applied(self, claims: SessionClaims, applied: Applied) -> None:
         """Tell the ingest that the phone sends by its command."""
+        stats = applied.stats
         await self._bus.publish_event(
             ProfileApplied(
-                session=claims.sid, n=self._numbers.next(), command=applied.command, rung=applied.rung
+                session=claims.sid,
+                n=self._numbers.next(),
+                command=applied.command,
+                rung=applied.rung,
+                stats=None if stats is None else SenderStats.model_validate(stats.model_dump()),
             )
         )
 

@@ -11,7 +11,9 @@ from typing import Final
 from fieldcoach.common.messages import Rung
 
 from .arrivals import ArrivalStatistics
-from .ladder import Ladder
+from .held_rung import HeldRung
+from .hold import Hold
+from .ladder import OFFLINE, Ladder
 from .profile import LADDER, SendProfile
 
 LOOK_S: Final = 0.5
@@ -41,6 +43,11 @@ class Commands:
         self._open: Command | None = None
         self._told_at = 0.0
         self._repeats = 0
+
+    @property
+    def open(self) -> Command | None:
+        """The command that waits for its acknowledgement."""
+        return self._open
 
     def issue(self, profile: SendProfile, now: float) -> Command:
         """A new command; one that is still open is not repeated any more."""
@@ -81,10 +88,12 @@ class Commands:
 class Adaptation:
     """Told of packets and of time, gives commands. Times are seconds on a monotonic clock."""
 
-    def __init__(self, now: float, count: Callable[[str], None]) -> None:
+    def __init__(self, now: float, count: Callable[[str], None], held: Rung | None = None) -> None:
+        """`held` is a rung to stay on, for measurements."""
         self.arrivals = ArrivalStatistics()
-        self.ladder = Ladder(now)
+        self.ladder = Ladder(now) if held is None else HeldRung(now, held)
         self.commands = Commands(count)
+        self.hold = Hold()
         self._looked_at = now
 
     @property
@@ -101,7 +110,17 @@ class Adaptation:
         """A connection was made; its answer carried `first_profile`, the command asks for it by number."""
         self.ladder.connected(now)
         self.arrivals.restart()
-        return self.commands.issue(self.profile, now)
+        return self._issue(now)
+
+    def applied(self, number: int, rung: Rung, now: float) -> None:
+        """The phone says that it sends by this command."""
+        self.commands.applied(number, rung)
+        self.hold.applied(number, rung, now)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the phone was told to keep its sound though the link is up: it sends a packet every 2 s."""
+        return self.ladder.rung == OFFLINE and not self.ladder.is_away
 
     def switched(self) -> None:
         """Packets of another stream follow."""
@@ -114,5 +133,13 @@ class Adaptation:
             self.arrivals.measured(rtt, now)
             link = self.arrivals.window(now, self.ladder.fresh_from)
             if self.ladder.judge(link, now) is not None:
-                return self.commands.issue(self.profile, now)
-        return self.commands.due(now, rtt)
+                return self._issue(now)
+        waiting = self.commands.open
+        command = self.commands.due(now, rtt)
+        if waiting is not None and self.commands.open is None:
+            self.hold.given_up(waiting.profile.rung)
+        return command
+
+    def _issue(self, now: float) -> Command:
+        self.hold.told(self.profile.rung)
+        return self.commands.issue(self.profile, now)

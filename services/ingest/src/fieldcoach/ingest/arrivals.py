@@ -8,7 +8,6 @@ needed to see it. One stream of one connection; times are seconds on a monotonic
 import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from fieldcoach.common.opus import OpusError, packet_samples
@@ -139,7 +138,7 @@ class ArrivalStatistics:
 
     def add(self, sequence: int, timestamp: int, payload: bytes, arrival: float) -> None:
         """A packet came: 16 bit sequence number, 32 bit timestamp at 48 kHz."""
-        duration = _duration(payload[:2])
+        duration = _duration(payload)
         if duration == 0:
             return  # the jitter buffer counts it as corrupt
         clocks = self._clocks
@@ -304,10 +303,9 @@ def _goodput(buckets: list[_Bucket]) -> float | None:
     return (sum(bucket.bits for bucket in filled) - filled[0].first_bits) / active
 
 
-@lru_cache(maxsize=512)
-def _duration(head: bytes) -> int:
-    """Of a packet in 48 kHz ticks, 0 if it is none: its first two bytes say it (RFC 6716 section 3)."""
+def _duration(payload: bytes) -> int:
+    """Of a packet in 48 kHz ticks, 0 if it is none."""
     try:
-        return packet_samples(head, RTP_RATE)
+        return packet_samples(payload, RTP_RATE)
     except OpusError:
         return 0

@@ -4,6 +4,7 @@ The sender's clock has another origin than ours, so a transit is only known up t
 over a window stands for "no queue"; what a packet is later than that is its lateness.
 """
 
+import math
 from collections import deque
 from typing import Final
 
@@ -19,9 +20,13 @@ class WindowedMinimum:
     def __init__(self) -> None:
         self._buckets: deque[tuple[int, float]] = deque(maxlen=BUCKETS)
         self.value: float | None = None
+        self._bucket_end = -math.inf
+        self._bucket_least = math.inf
 
     def add(self, value: float, now: float) -> float:
         """Take one in; `now` in seconds, not falling. Returns the minimum."""
+        if value >= self._bucket_least and now < self._bucket_end and self.value is not None:
+            return self.value  # nearly every packet
         bucket = int(now / BUCKET_S)
         if not self._buckets or self._buckets[-1][0] != bucket:
             while self._buckets and self._buckets[0][0] <= bucket - BUCKETS:
@@ -31,6 +36,8 @@ class WindowedMinimum:
         elif value < self._buckets[-1][1]:
             self._buckets[-1] = (bucket, value)
             self.value = min(value, value if self.value is None else self.value)
+        self._bucket_end = (bucket + 1) * BUCKET_S
+        self._bucket_least = self._buckets[-1][1]
         assert self.value is not None
         return self.value
 

@@ -19,6 +19,7 @@ from .workers import WorkerTable
 
 RING_SAMPLES: Final = 30 * SAMPLE_RATE
 """Longer than the longest utterance (15 s) and a takeover together."""
+_END: Final = Flag.END
 RING_CHUNKS: Final = 2_000
 """At 20 ms a chunk more than 30 s; bounds what hardly weighs in samples."""
 
@@ -91,6 +92,7 @@ class Delivery:
         self._was_connected = True
         self._grace_until = 0.0
         self._end_seq: int | None = None
+        self._is_wanted = False
         self.failovers: dict[str, int] = {}
         """Changes of worker by reason: bye, stale, no-ack, stuck."""
 
@@ -103,7 +105,7 @@ class Delivery:
         self._ring.append(chunk)
         self._ring_samples += len(chunk.pcm) // 2
         self.next += 1
-        if chunk.flags & Flag.END:
+        if chunk.flags == _END:
             self._end_seq = self.next - 1
         if self.worker is None and self._waiting_since is None:
             self._waiting_since = now
@@ -205,6 +207,7 @@ class Delivery:
             return
         self._claiming = None
         self._refused.clear()
+        self._is_wanted = False
         if claim.from_seq != self.ack:
             return  # the ring has moved on meanwhile: the worker would wait for what has gone
         self.worker = self._last_worker = claim.worker
@@ -230,9 +233,21 @@ class Delivery:
         if reason is not None:
             self.failovers[reason] = self.failovers.get(reason, 0) + 1
             self._leave(now)
-        if self.worker is not None or self._claiming is not None or self.cur >= self.next:
+        if self.worker is not None or self._claiming is not None:
+            return None
+        if self.cur >= self.next and not self._is_wanted:
             return None
         return self._choose(now, workers)
+
+    def want(self) -> None:
+        """A worker is needed though no chunk waits: there is sound that came late."""
+        self._is_wanted = self.worker is None
+
+    def disowned(self, worker: str, now: float) -> None:
+        """The worker says that it has not the session: it heard nothing for long, and has released it."""
+        if worker == self.worker and not self.has_sent_end:
+            self._lapse(now)
+            self.want()
 
     def _tick_connection(self, now: float, is_connected: bool) -> bool:
         """While we are cut off from the bus nobody else is to blame: every timer stands still.

@@ -62,6 +62,7 @@ class FrameKind(Enum):
     PLC = "plc"
     SILENCE = "silence"
     GAP = "gap"
+    HELD = "held"
     RESTART = "restart"
 
 
@@ -115,12 +116,16 @@ class JitterBuffer:
         self._resolved: deque[int] = deque(maxlen=RESOLVED)
         self._highest: _Held | None = None
         self._next_sequence = 0
+        self._first_sequence = 0  # of the stream's first packet to come; what it has overtaken is late
         self._packet_end = 0  # where the last packet's audio ends
         self._covered = 0  # where the output ends; beyond `_packet_end` only by silence
         self._duration = 0  # of the last packet
         self._in_dtx = False
         self._hole_deadline: float | None = None
         self._probation: AudioPacket | None = None
+        self.longest_silence: int | None = None
+        """In ticks. Not None while the phone may be holding sound back (`hold.py`): a longer jump of the
+        timestamps is then a hole, and no silence is emitted by the clock."""
 
     # ── figures ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,9 +149,18 @@ class JitterBuffer:
         """When `poll` has something to do; None if only a packet can change anything."""
         if self._held:
             return self._hole_deadline
-        if self._in_dtx and self._covered + DTX_STEP <= self._packet_end + MAX_DTX_AHEAD:
+        if (
+            self._in_dtx
+            and self.longest_silence is None
+            and self._covered + DTX_STEP <= self._packet_end + MAX_DTX_AHEAD
+        ):
             return self._silence_known_at(self._covered + DTX_STEP)
         return None
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether packets are missing that may still come by NACK."""
+        return self._nack is not None and self._nack.wanted > 0
 
     def nacks(self, now: float, rtt: float | None) -> list[int]:
         """The sequence numbers (16 bit) to ask for now, in order; `rtt` as the connection knows it."""
@@ -172,7 +186,8 @@ class JitterBuffer:
             return self._begin_or_restart(packet, duration)
         self._probation = None
         if held.sequence < self._next_sequence:
-            self._count("late" if held.sequence in self._resolved else "duplicate")
+            is_late = held.sequence in self._resolved or held.sequence < self._first_sequence
+            self._count("late" if is_late else "duplicate")
             if self._nack is not None:
                 self._nack.arrived(held.sequence, packet.arrival)
             return []
@@ -199,7 +214,7 @@ class JitterBuffer:
     def poll(self, now: float) -> list[Frame]:
         """Time has passed: a hole's deadline, or silence to tell of."""
         frames = self._release(now)
-        if self._in_dtx and not self._held:
+        if self._in_dtx and not self._held and self.longest_silence is None:
             frames += self._silence_by_clock(now)
         return frames
 
@@ -235,7 +250,7 @@ class JitterBuffer:
             self._resolved.clear()
             if self._nack is not None:
                 self._nack = NackScheduler()
-        self._next_sequence = packet.sequence
+        self._next_sequence = self._first_sequence = packet.sequence
         self._packet_end = self._covered = packet.timestamp
         self._in_dtx = False
         self._highest = None
@@ -271,7 +286,8 @@ class JitterBuffer:
     def _play(self, held: _Held) -> list[Frame]:
         frames: list[Frame] = []
         if held.timestamp > self._covered:
-            frames.append(self._frame(FrameKind.SILENCE, held.timestamp - self._covered, held.packet.arrival))
+            ticks = held.timestamp - self._covered
+            frames.append(self._frame(self._kind_of_jump(ticks), ticks, held.packet.arrival))
         frames.append(
             Frame(
                 FrameKind.PACKET,
@@ -287,6 +303,12 @@ class JitterBuffer:
         self._duration = held.duration
         self._in_dtx = is_dtx(held.packet.payload)
         return frames
+
+    def _kind_of_jump(self, ticks: int) -> FrameKind:
+        """Sequence numbers without a gap: silence, unless the phone may be holding sound back."""
+        longest = self.longest_silence
+        is_silence = longest is None or (self._in_dtx and ticks <= longest)
+        return FrameKind.SILENCE if is_silence else FrameKind.HELD
 
     def _deadline(self, first: _Held) -> float:
         """Until when the hole before `first` is waited for."""
@@ -315,7 +337,7 @@ class JitterBuffer:
         plc = min(lost - fec, MAX_PLC) // CONCEAL_UNIT * CONCEAL_UNIT
         gap = lost - fec - plc
         made_up = [(FrameKind.PLC, plc), (FrameKind.GAP, gap)]
-        quiet = [(FrameKind.SILENCE, silence)]
+        quiet = [(self._kind_of_jump(silence), silence)]
         frames = [
             self._frame(kind, ticks, now)
             for kind, ticks in (quiet + made_up if self._in_dtx else made_up + quiet)

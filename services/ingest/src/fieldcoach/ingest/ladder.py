@@ -5,8 +5,12 @@ down. Radio loss (flat delay) is not: the rung stays and the repairs (NACK, FEC)
 
 Down at once, one rung per round trip, two with more than a second in the queue. Up one rung after 8 to 10
 clean seconds of speech; after a probe that failed the wait doubles.
+
+A link that does not carry the lowest rung is left alone (L5): the phone keeps its sound and sends a packet
+every 2 s, by whose delay and round trip the link is judged until the lowest rung is tried again.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from .arrivals import LinkWindow
@@ -14,8 +18,9 @@ from .arrivals import LinkWindow
 TOP: Final = 0
 BEGIN: Final = 1
 LOWEST: Final = 4
-"""The lowest rung that a measured rate leads to."""
+"""The lowest rung that sends sound."""
 OFFLINE: Final = 5
+"""The phone keeps its sound: nothing comes, or hardly anything does."""
 RETURN: Final = 3
 """Where a link goes on that was away: what comes back first is mostly the edge of a cell."""
 
@@ -31,13 +36,29 @@ STANDING_S: Final = 0.08
 STANDING_JITTER: Final = 2.0
 """A queue stands when no packet of a second found it shorter than 80 ms, nor than 2 standard deviations of
 the delay: without a queue, 8 packets with even jitter are all so late in 1 second of 1000."""
+STANDING_JITTER_FEW: Final = 3.0
+"""Of fewer than 8 packets: four are all so late by chance in 1 second of 3000."""
+STEADY_S: Final = 10.0
+"""Time constant of jitter and of the radio's loss. In 2 s there are 16 packets of 120 ms, whose deviation is
+half of the true one now and then, and then jitter looks like a queue; and two lost ones of 100 are 2 %."""
 QUEUE_LONG_S: Final = 1.0
+LOSS_TOP: Final = 0.03
+"""L0 is left only from here on, so that a loss of about 2 % does not lead to and fro."""
 LOSS: Final = (0.02, 0.05, 0.10)
-"""L0 bears less than the first; from the second on, congestive, L2; above the third, congestive, L3."""
+"""L0 is for less than the first; from the second on, congestive, L2; above the third, congestive, L3."""
 RTT_S: Final = (0.25, 0.5, 0.9)
 GOODPUT: Final = (22_000.0, 15_000.0)
 """Bits a second that a congested link delivers: below the first L3, below the second L4."""
+STARVED: Final = 9_000.0
+STARVED_S: Final = 5.0
+"""A congested link that delivers less than the first for so long does not carry the lowest rung (10 kbps)."""
 SILENT_S: Final = 3.0
+HELD_SILENT_S: Final = 10.0
+"""Paused: five packets in a row did not come. That is an outage, and after it is another link."""
+HELD_QUEUE_S: Final = 0.4
+HELD_RTT_S: Final = 2.5
+"""Paused: a packet every 2 s fills no queue, so what is late beyond jitter (0.3 s on 2G) says that the link
+is still stuck. The second is far above any round trip of an empty queue (1.3 s)."""
 STEP_S: Final = 1.0
 """Commands at most one a second, and not before the last one can have shown itself: one round trip."""
 CLEAN_S: Final = 8.0
@@ -51,12 +72,7 @@ MAX_TICK_S: Final = 1.0
 
 
 class Ladder:
-    """One session's rung; 0 is the top. Times are seconds on a monotonic clock.
-
-    The design also pauses (L5) below 9 kbps for 5 s. That waits for back-fill: as long as nothing fetches
-    what a paused phone keeps, most words still come through on L4, and none on L5. So L5 is told only when
-    nothing comes anyway.
-    """
+    """One session's rung; 0 is the top. Times are seconds on a monotonic clock."""
 
     def __init__(self, now: float) -> None:
         self.rung = BEGIN
@@ -68,6 +84,11 @@ class Ladder:
         self._clean_s = 0.0
         self._wait_factor = 1
         self._probed_at: float | None = None
+        self._starved_at: float | None = None
+        self._jitter_s: float | None = None
+        self._loss: float | None = None
+        self.is_away = False
+        """On L5 because nothing came; else because too little did."""
 
     @property
     def first_rung(self) -> int:
@@ -89,13 +110,11 @@ class Ladder:
         elapsed = min(MAX_TICK_S, now - self._looked_at)
         self._looked_at = now
         if self.rung == OFFLINE:
-            if link.packets == 0:
-                return None
-            self.rung = RETURN
-            self._forget(now)
-            return self.rung
+            return self._return(link, now) if self.is_away else self._probe_paused(link, elapsed, now)
+        link = self._steady(link, elapsed)
         self._classify(link, now)
-        self._aim = max(self._aim, self._target(link))
+        self._note_starved(link, now)
+        self._aim = max(self._aim, self._target(link), self._target_by_time(link, now))
         if self._aim > self.rung:
             return self._down(link, now)
         if self._probed_at is not None and now - self._probed_at >= PROBE_S:
@@ -105,8 +124,21 @@ class Ladder:
 
     # ── what the link bears ──────────────────────────────────────────────────────────────────────────────
 
+    def _steady(self, link: LinkWindow, elapsed: float) -> LinkWindow:
+        """The window with at least the jitter of the last 10 s, its slope as uncertain as that makes it."""
+        share = min(1.0, elapsed / STEADY_S)
+        if link.loss is not None:
+            self._loss = link.loss if self._loss is None else self._loss + share * (link.loss - self._loss)
+        if link.slope is not None:
+            before = link.jitter_s if self._jitter_s is None else self._jitter_s
+            self._jitter_s = before + share * (link.jitter_s - before)
+        jitter_s = max(link.jitter_s, self._jitter_s or 0.0)
+        widened = jitter_s / link.jitter_s if link.jitter_s else 1.0
+        return replace(link, jitter_s=jitter_s, slope_error=link.slope_error * widened)
+
     def _classify(self, link: LinkWindow, now: float) -> None:
-        stands = link.queue_s >= max(STANDING_S, STANDING_JITTER * link.jitter_s)
+        deviations = STANDING_JITTER if link.slope is not None else STANDING_JITTER_FEW
+        stands = link.queue_s >= max(STANDING_S, deviations * link.jitter_s)
         if stands and _rises(link, RISING):
             self._rose_at = now
             self.is_congested = True
@@ -119,7 +151,10 @@ class Ladder:
         loss = link.loss or 0.0
         rtt = link.rtt_s or 0.0
         target = TOP
-        if loss >= LOSS[0] or rtt >= RTT_S[0] or _rises(link, RISING):
+        radio_loss = self._loss or 0.0
+        is_lossy = radio_loss >= (LOSS_TOP if self.rung == TOP else LOSS[0])
+        is_lossy = is_lossy or (self.is_congested and loss >= LOSS[0])
+        if is_lossy or rtt >= RTT_S[0] or _rises(link, RISING):
             target = 1
         if rtt >= RTT_S[1] or (self.is_congested and loss >= LOSS[1]):
             target = 2
@@ -129,11 +164,21 @@ class Ladder:
 
     def _target_by_goodput(self, link: LinkWindow) -> int:
         """Only a congested link shows what it can carry; any other shows what the phone had to say."""
-        if link.silent_s >= SILENT_S:
-            return OFFLINE
         if not self.is_congested or link.goodput is None or link.goodput >= GOODPUT[0]:
             return TOP
         return 3 if link.goodput >= GOODPUT[1] else LOWEST
+
+    def _note_starved(self, link: LinkWindow, now: float) -> None:
+        if not self.is_congested or (link.goodput is not None and link.goodput >= STARVED):
+            self._starved_at = None
+        elif self._starved_at is None and link.goodput is not None:
+            self._starved_at = now
+
+    def _target_by_time(self, link: LinkWindow, now: float) -> int:
+        if link.silent_s >= SILENT_S:
+            return OFFLINE
+        is_starved = self._starved_at is not None and now - self._starved_at >= STARVED_S
+        return OFFLINE if is_starved else TOP
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,6 +189,7 @@ class Ladder:
         steps = 2 if self.is_congested and link.queue_s > QUEUE_LONG_S else 1
         # to L5 at once: nothing comes by which the rungs in between could be judged
         self._move(OFFLINE if self._aim == OFFLINE else min(self._aim, self.rung + steps), link, now)
+        self.is_away = self.rung == OFFLINE and link.silent_s >= SILENT_S
         if self._probed_at is not None:
             self._probed_at = None
             self._wait_factor = min(self._wait_factor * 2, WAIT_FACTOR_MAX)
@@ -167,10 +213,38 @@ class Ladder:
         self._move(wanted, link, now)
         return wanted
 
+    def _return(self, link: LinkWindow, now: float) -> int | None:
+        """After an outage: the first packet shows that the link is back."""
+        if link.packets == 0:
+            return None
+        self.rung = RETURN
+        self._forget(now)
+        return self.rung
+
+    def _probe_paused(self, link: LinkWindow, elapsed: float, now: float) -> int | None:
+        """Paused: what still comes, a packet every 2 s, must be in time for as long as any step up waits."""
+        if link.silent_s >= HELD_SILENT_S:
+            self.is_away = True
+            return None
+        if link.packets == 0:
+            return None  # that one was lost: nothing for, nothing against
+        if link.queue_s > HELD_QUEUE_S or (link.rtt_s or 0.0) > HELD_RTT_S:
+            self._clean_s = 0.0
+            return None
+        self._clean_s += elapsed
+        if self._clean_s < min(WAIT_MAX_S, CLEAN_S * self._wait_factor):
+            return None
+        self._aim = LOWEST
+        self._probed_at = now
+        self._move(LOWEST, link, now)
+        return self.rung
+
     def _move(self, rung: int, link: LinkWindow, now: float) -> None:
         self.rung = rung
         self._clean_s = 0.0
         self._rose_at = None
+        if rung < LOWEST:
+            self._starved_at = None
         self._changed_at = now
         self._fresh_from = now + (link.rtt_s or 0.0)
 
@@ -182,7 +256,9 @@ class Ladder:
     def _forget(self, now: float) -> None:
         self._aim = self.rung
         self._changed_at = self._fresh_from = now
-        self._rose_at = self._probed_at = None
+        self._rose_at = self._probed_at = self._starved_at = None
+        self._jitter_s = self._loss = None
+        self.is_away = False
         self._clean_s = 0.0
         self._wait_factor = 1
         self.is_congested = False

@@ -16,6 +16,8 @@ class LifeTiming:
 
     suspend_after: float = 3.0
     """Without a packet. In DTX a phone sends one every 400 ms, so this is no pause for breath."""
+    suspend_paused_after: float = 7.0
+    """Without a packet while the phone keeps its sound (L5) and sends one every 2 s: three are missing."""
     free_after: float = 60.0
     """Without a packet: the phone has vanished, its sockets are freed."""
     end_after: float = 600.0
@@ -45,6 +47,8 @@ class SessionLife:
         self._away_since: float | None = None
         self._has_transport = False
         self._changes: list[Change] = []
+        self.is_sparse = False
+        """Whether the phone was told to send a packet every 2 s only."""
         self.state: State = "created"
 
     @property
@@ -76,7 +80,7 @@ class SessionLife:
         """The user's word: audio counts again."""
         if self.state != "paused":
             return
-        is_heard = self._has_transport and now - self._heard < self._timing.suspend_after
+        is_heard = self._has_transport and now - self._heard < self._suspend_after
         if is_heard:
             self._go("live")
         elif self._has_transport:
@@ -103,7 +107,7 @@ class SessionLife:
         timing = self._timing
         if self.has_ended:
             return None
-        if self.state == "live" and now - self._heard >= timing.suspend_after:
+        if self.state == "live" and now - self._heard >= self._suspend_after:
             self._suspend(now, "no-packets")
         if self.state == "connecting" and now - self._heard >= timing.free_after:
             self._suspend(now, "never-connected")
@@ -112,6 +116,11 @@ class SessionLife:
         if now - self._born >= timing.longest:
             return "too-long"
         return None
+
+    @property
+    def _suspend_after(self) -> float:
+        timing = self._timing
+        return max(timing.suspend_after, timing.suspend_paused_after if self.is_sparse else 0.0)
 
     def should_free(self, now: float) -> bool:
         """Whether the peer connection is of no use any more. In a pause silence means nothing."""

@@ -13,16 +13,19 @@ from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.backfill import Record
 from fieldcoach.common.messages import MissingAudio, MissingRange
 
-from .timeline import MIN_GAP, TICKS_PER_SAMPLE
+from .timeline import MIN_HOLE, TICKS_PER_SAMPLE
 
 MEMORY_S: Final = 300.0
 """What a phone keeps (0.5 MB at 12 kbit/s); older ranges are taken back."""
 SETTLE_S: Final = 1.0
 """After a hole the next one may follow at once, and belong to it."""
+SETTLE_HELD_S: Final = 2.5
+"""While the phone holds its sound back a packet comes every 2 s: what lies between them is one hole."""
 JOIN: Final = SAMPLE_RATE // 2
 """Holes closer than half a second are one: there is hardly a word between them."""
 MARGIN: Final = 3 * SAMPLE_RATE // 2
-"""Sent and heard on both sides, so that the words at the edges are heard whole."""
+"""Sent and heard on both sides, so that the words at the edges are heard whole. Holes closer than that, of
+which nothing has come yet, are asked for as one: on a bad link they wait long, and each costs a decode."""
 LONGEST: Final = 15 * SAMPLE_RATE
 """A longer hole is asked for in parts, each of which the model hears as a whole."""
 MAX_RANGES: Final = 64
@@ -80,8 +83,8 @@ class _Hole:
 class MissingRanges:
     """The holes of one session. `now` is in monotonic seconds, `position` is the session's clock in samples.
 
-    `count` is told of ranges (asked, complete, empty, filled, failed, too-old, dropped, ended) and of records
-    that are of no use (unknown-range, stray, too-much).
+    `count` is told of ranges (asked, joined, complete, empty, filled, failed, too-old, dropped, ended) and of
+    records that are of no use (unknown-range, stray, too-much).
     """
 
     def __init__(self, count: Callable[[str], None]) -> None:
@@ -99,7 +102,7 @@ class MissingRanges:
 
     def add(self, first: int, end: int, reason: str, now: float) -> None:
         """A hole was found."""
-        if reason in NEVER_ASKED or end - first <= MIN_GAP:
+        if reason in NEVER_ASKED or end - first <= MIN_HOLE:
             return
         if self._holes and first - self._holes[-1].end < JOIN:
             last = self._holes[-1]
@@ -107,12 +110,14 @@ class MissingRanges:
         else:
             self._holes.append(_Hole(first, end, now))
 
-    def poll(self, now: float, position: int, anchor: Anchor | None) -> tuple[Range, ...] | None:
+    def poll(
+        self, now: float, position: int, anchor: Anchor | None, settle_s: float = SETTLE_S
+    ) -> tuple[Range, ...] | None:
         """The list to tell the phone, if it has changed. Without a stream nobody is there to be asked."""
         self._drop_old(position - int(MEMORY_S * SAMPLE_RATE))
         if anchor is not None:
-            settled = [hole for hole in self._holes if now - hole.changed_at >= SETTLE_S]
-            self._holes = [hole for hole in self._holes if now - hole.changed_at < SETTLE_S]
+            settled = [hole for hole in self._holes if now - hole.changed_at >= settle_s]
+            self._holes = [hole for hole in self._holes if now - hole.changed_at < settle_s]
             for hole in settled:
                 self._ask(hole, anchor)
         if not self._is_changed:
@@ -120,7 +125,17 @@ class MissingRanges:
         self._is_changed = False
         return self.ranges
 
+    def _join_waiting(self, hole: _Hole) -> None:
+        """Take the newest range back if it is close and the phone has not begun with it: ask for both."""
+        last = next(reversed(self._ranges.values()), None)
+        if last is None or last.packets or last.is_complete or last.end > hole.first:
+            return
+        if hole.first - last.end < MARGIN and hole.end - last.first <= LONGEST:
+            hole.first = last.first
+            self._remove(last, "joined")
+
     def _ask(self, hole: _Hole, anchor: Anchor) -> None:
+        self._join_waiting(hole)
         parts = -(-(hole.end - hole.first) // LONGEST)
         for part in range(parts):
             first = hole.first + (hole.end - hole.first) * part // parts
@@ -174,6 +189,11 @@ class MissingRanges:
             return
         wanted.n_bytes += len(record.payload)
         wanted.packets[record.timestamp] = record.payload
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a range has come and waits to be transcribed."""
+        return bool(self._ready)
 
     def take_ready(self, now: float) -> Range | None:
         """A range to decode and transcribe now."""

@@ -50,9 +50,8 @@ LADDER: Final[tuple[SendProfile, ...]] = (
 """The rungs from the top: 47, 28, 20, 14 and 10 kbps on the wire in speech (payload, and 58 B a packet).
 
 FEC and NACK are allowed everywhere: libopus leaves FEC out below about 17 kbps by itself, and a repair is
-asked for where it can still come in time. L5 stands for no connection. It is sent as L4: nothing keeps for
-later what a phone would hold back (there is no back-fill yet), so a phone that stopped would lose for certain
-what now gets through by chance; and the first packet that does is how we learn that the connection is back.
+asked for where it can still come in time. On L5 the phone goes on encoding as on L4, keeps the packets for
+back-fill and sends one every 2 s, by which we see whether and how the network carries.
 """
 START: Final = LADDER[1]
 """28 kbps on the wire: good on EDGE from the first packet, and wide band."""

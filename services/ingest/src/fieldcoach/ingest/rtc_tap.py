@@ -16,7 +16,7 @@ from typing import Any, Final
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
-from aioice.stun import TransactionError
+from aioice.stun import Message, TransactionError
 from aioice.utils import random_string
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceCandidate, RTCIceGatherer, RTCIceTransport
 from aiortc.rtcdtlstransport import RTCDtlsParameters
@@ -44,6 +44,12 @@ CONSENT_LOST_S: Final = 120.0
 """aioice gives up after 30 s of round trips over 0.5 s, which a healthy 2G link has. RFC 7675 has 30 s of
 silence; a phone in a cellar comes back later than that."""
 
+_STUN_CLASS: Final = 0x0110
+_INDICATION: Final = 0x0010
+"""RFC 8489 section 5: the two bits of the message type that tell request, indication, response and error."""
+MAX_REMOTE: Final = 64
+"""Addresses that a phone is seen at on one connection. Each new one is a check of ours and stays in the list;
+who has the credentials could make them without end. A phone in a train has a few."""
 MAX_QUEUED: Final = 64
 """DTLS datagrams that wait for the receive task; a handshake has about ten."""
 
@@ -55,7 +61,7 @@ def host_addresses() -> list[str]:
 
 
 class _StunProtocol(StunProtocol):
-    """A socket that a malformed datagram can't close (uvloop would close it on an exception)."""
+    """A socket that a malformed datagram can't close."""
 
     def __init__(self, receiver: "_IceConnection") -> None:
         super().__init__(receiver)
@@ -73,11 +79,25 @@ class _StunProtocol(StunProtocol):
             elif 20 <= first < 64:
                 ice.data_received(data, self.local_candidate.component)
             elif first < 4:
-                super().datagram_received(data, addr)
+                if (stray := self._stray(data)) is not None:
+                    ice.count(stray)
+                else:
+                    super().datagram_received(data, addr)
             else:
                 ice.count("unknown-datagram")
         except Exception:
             ice.count("stun-error")
+
+    def _stray(self, data: bytes) -> str | None:
+        """The name of a STUN message that aioice would pass over without a word: nobody asked for it."""
+        kind = int.from_bytes(data[:2]) & _STUN_CLASS
+        if kind == _INDICATION:
+            return "stun-indication"
+        return "stun-unmatched" if kind and data[8:20] not in self.transactions else None
+
+    def error_received(self, exc: Exception) -> None:
+        """The kernel did not take a datagram, or tells of one that nobody took."""
+        self._ice.count("socket-error")
 
 
 class _IceConnection(Connection):
@@ -113,13 +133,35 @@ class _IceConnection(Connection):
         else:
             super().data_received(data, component)
 
+    def check_incoming(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        """A check with the right credentials, perhaps from an address that we have not seen yet."""
+        if "PRIORITY" not in message.attributes:  # RFC 8445 section 7.1.1: a check has it
+            self.count("stun-malformed")
+            return
+        is_known = any(c.host == addr[0] and c.port == addr[1] for c in self._remote_candidates)
+        if not is_known and len(self._remote_candidates) >= MAX_REMOTE:
+            self.count("too-many-addresses")
+            return
+        super().check_incoming(message, addr, protocol)
+
+    def respond_error(
+        self,
+        request: Message,
+        addr: tuple[str, int],
+        protocol: StunProtocol,
+        error_code: tuple[int, str],
+    ) -> None:
+        """A check without our credentials (401), with none (400), or in our own role (487)."""
+        self.count(f"stun-{error_code[0]}")
+        super().respond_error(request, addr, protocol, error_code)
+
     async def gather_candidates(self) -> None:
         if self._local_candidates_start:
             return
         self._local_candidates_start = True
         draw = random.Random()
         for bind, offered in self._addresses.sockets():
-            protocol = await self._open(bind, draw)
+            protocol = self._open(bind, draw)
             if protocol is None:
                 self.count("bind-failed")
                 continue
@@ -130,13 +172,11 @@ class _IceConnection(Connection):
             self._local_candidates += candidates
         self._local_candidates_end = True
 
-    async def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
-        loop = asyncio.get_running_loop()
+    def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
+        protocol = _StunProtocol(self)
         for port in self._addresses.port_candidates(draw):
             try:
-                _, protocol = await loop.create_datagram_endpoint(
-                    lambda: _StunProtocol(self), local_addr=(bind, port)
-                )
+                self._addresses.reader.open(protocol, bind, port)
             except OSError:
                 continue
             return protocol
@@ -235,6 +275,16 @@ class _DtlsTransport(RTCDtlsTransport):
             self.count("packet-error")
 
 
+class _NoData:
+    """What comes through DTLS is SCTP, and the answer has refused every application section."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        self._count = count
+
+    async def _handle_data(self, _data: bytes) -> None:
+        self._count("sctp-refused")
+
+
 class _Tap:
     """What aiortc's router takes for a receiver: told when the phone has closed DTLS. Media go elsewhere."""
 
@@ -265,6 +315,7 @@ class MediaTransport:
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = _DtlsTransport(self._ice, [RTCCertificate.generateCertificate()])
         self._dtls.count = count
+        self._dtls._register_data_receiver(_NoData(count))
         self._dtls._set_role("client" if offer.answer_setup == "active" else "server")
         self._tap = _Tap(sink)
         self._rtcp_ssrc = random.getrandbits(32)
@@ -366,5 +417,7 @@ class MediaTransport:
         """Tell the phone, and free the sockets."""
         self._media.close()
         self._dtls._unregister_rtp_receiver(self._tap)
-        await self._dtls.stop()
-        await self._ice.stop()
+        try:
+            await self._dtls.stop()
+        finally:  # a machine too busy to end DTLS in time must still free the sockets
+            await self._ice.stop()

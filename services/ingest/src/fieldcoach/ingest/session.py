@@ -16,6 +16,7 @@ from fieldcoach.common.messages import (
     Gap,
     MediaProfile,
     Problem,
+    Rung,
     SessionEnding,
     SessionState,
 )
@@ -26,7 +27,7 @@ from .connection import Connection
 from .delivery import Claim, Delivery, DeliveryTiming, Overflow
 from .jitter import AudioPacket
 from .life import LifeTiming, SessionLife, State
-from .missing import Anchor, MissingRanges, missing_list
+from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, Range, missing_list
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -47,6 +48,8 @@ LINGER_S: Final = 15.0
 need it, and a final takes seconds at worst."""
 OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
 NO_WORKER: Final = "no-asr"
+DISOWNED: Final = frozenset({"refused-unclaimed", "refused-ending"})
+"""What a worker answers to a range of a session of which it has heard nothing for long."""
 FORMER: Final = 8
 """Names of connections that are remembered after them, to tell a late request what has become of its own."""
 
@@ -73,6 +76,7 @@ class Session:
         now: float,
         timing: SessionTiming | None = None,
         resumption: Resumption | None = None,
+        held_rung: Rung | None = None,
         *,
         playbook: str | None = None,
     ) -> None:
@@ -83,7 +87,7 @@ class Session:
         self.life = SessionLife(now, timing.life)
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()
-        self.adaptation = Adaptation(now, telemetry.commands.add)
+        self.adaptation = Adaptation(now, telemetry.commands.add, held_rung)
         self.missing = MissingRanges(telemetry.backfill.add)
         self.outbox: deque[EventMessage] = deque()
         self.claims: deque[Claim] = deque()
@@ -108,6 +112,8 @@ class Session:
         if resumption is not None:
             self._resume(resumption, now)
         self._upkeep_at = now
+        self.due_at = now
+        """When `tick` and the connections' upkeep are due: 10 times a second and at deadlines."""
         self._gone_at: float | None = None
 
     def _resume(self, resumption: Resumption, now: float) -> None:
@@ -176,6 +182,7 @@ class Session:
         is_repaired = self._stream.push(packet)
         if self._timeline.has_output or self.life.has_changes:  # two packets of 20 ms out of three make none
             self._collect(now)
+        self.due_at = self._next_due(now)
         return is_repaired
 
     def nacks(self, peer: Connection, now: float) -> tuple[int, list[int]] | None:
@@ -194,6 +201,7 @@ class Session:
         self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
         self.adaptation.switched()
+        self._note_hold(now)
         self._break_reason = "reconnected"
         self._stopped = None
         for old in [old for old in self._peers if old is not peer]:
@@ -251,7 +259,7 @@ class Session:
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def tick(self, now: float) -> None:
-        """Called every 10 ms."""
+        """Called when `due_at` has come; sooner does no harm."""
         stream = self._stream
         is_due = False
         if stream is not None and stream.next_due is not None and now >= stream.next_due:
@@ -267,6 +275,20 @@ class Session:
             is_due = True
         if is_due:
             self._collect(now)
+        self.due_at = self._next_due(now)
+
+    def _next_due(self, now: float) -> float:
+        due = self._upkeep_at
+        pending = self._timeline.next_due
+        if pending is not None and pending < due:
+            due = pending
+        if self._stream is not None:
+            waiting = self._stream.next_due
+            if waiting is not None and waiting < due:
+                due = waiting
+            if self._stream.is_asking:
+                due = now  # the scheduler of NACKs is asked at every turn of the clock
+        return due
 
     def _upkeep(self, now: float) -> None:
         before = self.life.state
@@ -284,17 +306,27 @@ class Session:
             command = self.adaptation.poll(peer.rtt_s, now)
             if command is not None:
                 self._command(command, peer)
+        self._note_hold(now)
         self._ask_missing(now)
         if self.life.should_free(now):
             for peer in list(self._peers):
                 self.on_lost(peer, "vanished", now)
+
+    def _note_hold(self, now: float) -> None:
+        """Who may be holding sound back is believed no silence, and is not given up so soon."""
+        if self._stream is not None:
+            self._stream.hold(self.adaptation.hold.longest_silence_s(now))
+        self.life.is_sparse = self.adaptation.is_paused
 
     def _ask_missing(self, now: float) -> None:
         """Tell the phone what it is asked to send again from its memory."""
         anchor = None
         if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
             anchor = Anchor(self._source[1], *self._timeline.anchor)
-        ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor)
+        settle_s = SETTLE_HELD_S if self.adaptation.hold.is_on(now) else SETTLE_S
+        if self.missing.has_ready:
+            self.delivery.want()
+        ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor, settle_s)
         if ranges is not None:
             self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
 
@@ -327,6 +359,13 @@ class Session:
         if outcome == "went-back":
             self._wake(self)
         return outcome
+
+    def unfilled(self, late: Range, worker: str, refusal: str, now: float) -> None:
+        """A range was not transcribed: it will be tried again, by another worker if this one has not us."""
+        if refusal in DISOWNED:
+            self.delivery.disowned(worker, now)
+        self.missing.failed(late, now)
+        self._collect(now)
 
     def worker_changed(self, now: float) -> None:
         """The worker said bye, or the bus is back: look at once."""
@@ -375,7 +414,8 @@ class Session:
             if overflow is not None:
                 self._overflowed(overflow)
         for hole in self._timeline.drain_holes():
-            self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+            if hole.is_told:
+                self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
         self._tell_overflow()

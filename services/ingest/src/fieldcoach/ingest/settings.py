@@ -1,5 +1,7 @@
 """The ingest's settings."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from fieldcoach.common.settings import ServiceSettings
@@ -26,6 +28,9 @@ class IngestSettings(ServiceSettings):
     )
     free_media_after_s: float = Field(60.0, gt=0, description="Then its peer connection is freed")
     end_after_s: float = Field(600.0, gt=0, description="Suspended for so long a session ends")
+    rung: Literal["", "L0", "L1", "L2", "L3", "L4"] = Field(
+        "", description="For measurements: every phone stays on this rung; empty: the ladder decides"
+    )
     max_session_s: float = Field(4 * 3_600.0, gt=0, description="No session is longer")
 
     @field_validator("media_hosts")

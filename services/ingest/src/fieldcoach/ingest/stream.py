@@ -6,7 +6,7 @@ from typing import Final
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
 from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx
 
-from .jitter import CONCEAL_UNIT, AudioPacket, Frame, FrameKind, JitterBuffer
+from .jitter import CONCEAL_UNIT, RTP_RATE, AudioPacket, Frame, FrameKind, JitterBuffer
 from .timeline import TICKS_PER_SAMPLE, Timeline
 
 _CONCEAL_SAMPLES: Final = CONCEAL_UNIT // TICKS_PER_SAMPLE
@@ -37,6 +37,16 @@ class AudioStream:
         """When `poll` has something to do."""
         return self._jitter.next_due
 
+    def hold(self, longest_silence_s: float | None) -> None:
+        """While the phone may hold sound back, a longer silence than this is a hole; None: it does not."""
+        ticks = None if longest_silence_s is None else round(longest_silence_s * RTP_RATE)
+        self._jitter.longest_silence = ticks
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether `nacks` may have something, now or soon."""
+        return self._jitter.is_asking
+
     def push(self, packet: AudioPacket) -> bool:
         """A packet arrived; says whether it came because it was asked for."""
         repaired = self._jitter.repaired
@@ -66,6 +76,8 @@ class AudioStream:
                     self._timeline.silence(frame.timestamp + frame.duration, frame.arrival)
                 case FrameKind.GAP:
                     self._timeline.lost(frame.timestamp + frame.duration)
+                case FrameKind.HELD:
+                    self._timeline.lost(frame.timestamp + frame.duration, "held")
                 case FrameKind.RESTART:
                     self._decoder.reset()
                     self._timeline.break_off("restarted")

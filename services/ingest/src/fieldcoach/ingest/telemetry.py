@@ -9,7 +9,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from fieldcoach.common.audio import Flag
-from fieldcoach.common.messages import FinalTranscript
+from fieldcoach.common.messages import FinalTranscript, ProfileApplied
 from fieldcoach.common.telemetry import Counters, Headers, StageHistogram, extract, record_span
 
 from .timeline import Chunk
@@ -49,6 +49,7 @@ class IngestTelemetry:
         self.backfill = Counters("ingest_backfill", "outcome", "Missing ranges and what came for them")
         self.acks = Counters("ingest_acks", "outcome", "Acks by what became of them")
         self.uplinks = Counters("ingest_uplinks", "outcome", "Finals whose way through the ingest was traced")
+        self.phone_rtt = StageHistogram("ingest_phone_rtt", "Round trips that phones tell of")
         self.uplink = StageHistogram("ingest_uplink", "Arrival of a packet to publishing of its chunk")
 
     def gauge(self, name: str, read: Callable[[], int], description: str) -> None:
@@ -64,6 +65,13 @@ class IngestTelemetry:
     def chunk(self, chunk: Chunk) -> None:
         """Count a chunk's time under its flag."""
         self.audio_ms.add(_flag_name(chunk.flags), chunk.n_samples // 16)
+
+    def applied(self, applied: ProfileApplied) -> None:
+        """Count whether a phone says how its media fare, and how long it says a round trip takes."""
+        stats = applied.stats
+        self.commands.add("without-stats" if stats is None else "with-stats")
+        if stats is not None and stats.rtt_ms is not None:
+            self.phone_rtt.record_ms(stats.rtt_ms)
 
     def trace_uplink(
         self, final: FinalTranscript, headers: Headers, uplink: Uplink | None, wall_offset_s: float

@@ -74,6 +74,13 @@ def sent_audio(pcm: bytes, profile: SendProfile) -> SentAudio:
     return SentAudio(voiced, tuple(packets))
 
 
+def voiced_on_all(pcm: bytes, profiles: Iterable[SendProfile]) -> Samples:
+    """What is speech by each of these profiles: silence begins at another sample in longer packets."""
+    voiced = [sent_audio(pcm, profile).voiced[: len(pcm) // 2] for profile in profiles]
+    on_all: Samples = np.logical_and.reduce(voiced)
+    return on_all
+
+
 def wire_kbps(sent: SentAudio, seconds: float) -> float:
     """Mean over the whole recording, silence and its DTX included."""
     return _kbps((size for _, size in sent.packets), seconds)

@@ -23,6 +23,10 @@ CONNECT_LIMIT_S = 20.0
 _TICKS = RTP_CLOCK // SAMPLE_RATE
 
 
+class StockNotConnected(BenchError):
+    """No media connection in time; nothing was played."""
+
+
 @dataclass(slots=True)
 class StockReception:
     """What came out, on the sender's timeline."""
@@ -37,7 +41,7 @@ async def receive_stock(pcm: bytes, profile: SendProfile, relay: Relay) -> Stock
     """Send a recording through the relay in real time and take what aiortc's receiver makes of it.
 
     Raises:
-        BenchError: no connection within 20 s.
+        StockNotConnected: within 20 s.
     """
     track = OpusTrack(Packetiser(pcm + bytes(2 * round(SAMPLE_RATE * TRAILING_S)), profile))
     media = MediaConnection(track, [])
@@ -53,7 +57,7 @@ async def receive_stock(pcm: bytes, profile: SendProfile, relay: Relay) -> Stock
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await track.started.wait()
         except TimeoutError:
-            raise BenchError(f"stock: no media connection within {CONNECT_LIMIT_S:.0f} s") from None
+            raise StockNotConnected(f"stock: no media connection within {CONNECT_LIMIT_S:.0f} s") from None
         relay.start()
         await track.finished.wait()
     finally:

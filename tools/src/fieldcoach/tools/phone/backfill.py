@@ -1,6 +1,7 @@
 """Answers the server's list of missing ranges from the ring. Pure but for what it is given to upload with."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -18,6 +19,11 @@ PAUSE_S: Final = 1.0
 """Between two uploads, and before one that failed is tried again."""
 SETTLE_S: Final = 2.5
 """After a gap was told the list of what is missing may still change for so long."""
+HELD: Final = "held"
+SETTLE_PAUSED_S: Final = 6.0
+"""After a hole that we held back (L5) the server waits longer for the next: a packet comes every 2 s."""
+TOKEN_EXPIRED: Final = 401
+"""Another token is on its way over the events channel."""
 END_WAIT_S: Final = 20.0
 """At the end of the visit; what is not filled by then stays a gap."""
 
@@ -39,7 +45,7 @@ class Backfill:
         self._clock = clock
         self._ranges: dict[int, Mapping[str, Any]] = {}
         self._sent: set[int] = set()
-        self._gap_at: float | None = None
+        self._settled_at = -math.inf
         self.rung = "L1"
         self.is_ending = False
         self.changed = asyncio.Event()
@@ -53,7 +59,9 @@ class Backfill:
             case "missing":
                 self._ranges = {int(one["range"]): one for one in event.get("ranges", ())}
             case "gap" if event.get("reason") != "paused":
-                self._gap_at = self._clock()
+                is_held = event.get("reason") == HELD
+                settled_at = self._clock() + (SETTLE_PAUSED_S if is_held else SETTLE_S)
+                self._settled_at = max(self._settled_at, settled_at)
             case "profile":
                 self.rung = str(event.get("rung", self.rung))
             case _:
@@ -63,7 +71,7 @@ class Backfill:
     @property
     def is_open(self) -> bool:
         """Whether the server still waits for something, or may soon ask for it."""
-        return bool(self._ranges) or (self._gap_at is not None and self._clock() - self._gap_at < SETTLE_S)
+        return bool(self._ranges) or self._clock() < self._settled_at
 
     def next_body(self) -> tuple[int, list[bytes]] | None:
         """The range to send now, as bodies of uploads; None while there is none, or the link is too poor."""
@@ -104,7 +112,7 @@ class Backfill:
                 for part in body[1]:
                     await upload(part)
             except (GatewayUnreachable, Refused) as error:
-                if isinstance(error, Refused) and not error.retryable:
+                if isinstance(error, Refused) and not (error.retryable or error.status == TOKEN_EXPIRED):
                     self._sent.add(body[0])  # it will be refused again
             else:
                 self.sent(body[0], sum(map(len, body[1])))

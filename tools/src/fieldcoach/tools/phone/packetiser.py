@@ -1,5 +1,6 @@
 """PCM in, Opus packets with their moments out: what a browser's sender does, without its clock."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,8 @@ from fieldcoach.common.opus import FrameMs, OpusEncoder, is_dtx
 from .profile import SendProfile
 from .ring import OpusRing
 
+KEEP_ALIVE_S = 2.0
+"""On L5 a packet goes out so often: the server sees whether and how the network carries, for 0.6 kbit/s."""
 RTP_CLOCK = 48_000
 """RFC 7587 section 4.1: the RTP clock of Opus is 48 kHz whatever the codec's bandwidth."""
 _TICKS = RTP_CLOCK // SAMPLE_RATE
@@ -49,6 +52,8 @@ class OutgoingPacket:
     due: float
     timestamp: int
     payload: bytes
+    is_held: bool = False
+    """Not to be sent: the server has paused us, and will ask for it."""
 
 
 class Packetiser:
@@ -58,6 +63,9 @@ class Packetiser:
     with packets of at most two bytes, and every 400 ms with a real one; like libwebrtc's sender we send the
     first of such a run, so that the far side knows, and leave out the rest. The timestamp goes on counting,
     so the far side sees a jump of the timestamp without a hole in the sequence numbers.
+
+    On a paused profile (L5) all goes on but the sending: a packet every 2 s is sent, the others are given out
+    as held at their moment, so that another profile takes effect at once.
     """
 
     def __init__(
@@ -74,8 +82,10 @@ class Packetiser:
         self._ring = ring
         self._position = 0  # in samples
         self._in_dtx = False
+        self._sent_until = 0  # in samples: the end of the last packet that was sent
         self.sent = 0
         self.silent = 0
+        self.held = 0
         self.payload_bytes = 0
         self.skipped_s = 0.0
 
@@ -94,18 +104,23 @@ class Packetiser:
         """The whole recording, in seconds."""
         return len(self._pcm) / 2 / SAMPLE_RATE
 
-    def skip_to(self, seconds: float) -> None:
+    def skip_to(self, seconds: float, at_most_s: float = math.inf) -> bool:
         """Leave out what was to be captured before this moment: nobody was there to take it.
 
-        With a ring it is encoded all the same, and kept for the server to ask for.
+        With a ring it is encoded all the same, and kept for the server to ask for; `at_most_s` of it, since
+        a minute of sound takes most of a second to encode. Says whether there is more to leave out.
         """
-        position = min(int(seconds * SAMPLE_RATE), len(self._pcm) // 2)
-        if position > self._position:
-            self.skipped_s += (position - self._position) / SAMPLE_RATE
-            while self._ring is not None and self._position < position:
-                self._encode()
-            self._position = max(position, self._position)
-            self._in_dtx = False  # the far side has not heard that it is silent now
+        wanted = min(int(seconds * SAMPLE_RATE), len(self._pcm) // 2)
+        if wanted <= self._position:
+            return False
+        begin = self._position
+        if self._ring is None:
+            self._position = wanted
+        while self._position < wanted and (self._position - begin) / SAMPLE_RATE < at_most_s:
+            self._encode()
+        self.skipped_s += (self._position - begin) / SAMPLE_RATE
+        self._in_dtx = False  # the far side has not heard that it is silent now
+        return self._position < wanted
 
     def set_profile(self, profile: SendProfile) -> None:
         """Change over from the next packet on."""
@@ -117,18 +132,30 @@ class Packetiser:
         self._profile = profile
 
     def next(self) -> OutgoingPacket | None:
-        """The next packet to send; None when the audio has ended."""
+        """The next packet; None when the audio has ended."""
         while 2 * self._position < len(self._pcm):
             begin = self._position
             payload = self._encode()
+            if self._profile.is_paused and not self._is_keep_alive_due():
+                self.held += 1
+                return OutgoingPacket(self._position / SAMPLE_RATE, begin * _TICKS, payload, is_held=True)
             if is_dtx(payload) and self._in_dtx:
                 self.silent += 1
                 continue
             self._in_dtx = is_dtx(payload)
             self.sent += 1
+            self._sent_until = self._position
             self.payload_bytes += len(payload)
             return OutgoingPacket(self._position / SAMPLE_RATE, begin * _TICKS, payload)
         return None
+
+    def _is_keep_alive_due(self) -> bool:
+        """The last packet of the recording is one, too: it shows the server where the sound ends."""
+        is_last = 2 * self._position >= len(self._pcm)
+        if self._position - self._sent_until < KEEP_ALIVE_S * SAMPLE_RATE and not is_last:
+            return False
+        self._in_dtx = False  # sent whatever it is
+        return True
 
     def _encode(self) -> bytes:
         """The next packet time, as a packet; what is no silence is remembered."""

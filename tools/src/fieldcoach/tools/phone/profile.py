@@ -8,6 +8,7 @@ from fieldcoach.common.opus import FrameMs
 
 from ..errors import VisitError
 
+PAUSED = "L5"
 PACKET_TIMES = (20, 40, 60, 80, 100, 120)
 """What libopus can put into one packet (RFC 6716 section 3.2.5), from 20 ms up."""
 
@@ -26,7 +27,7 @@ class SendProfile:
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """From a session's answer or a `profile` event; values that Opus has not are brought into range.
 
-        A paused rung (bitrate 0) keeps the lowest bitrate: pausing is a message of its own.
+        A bitrate of 0 becomes the lowest.
         """
         wanted = int(fields.get("ptime_ms", 40))
         ptime = min(PACKET_TIMES, key=lambda known: abs(known - wanted))
@@ -37,6 +38,11 @@ class SendProfile:
             fec=bool(fields.get("fec", True)),
             dtx=bool(fields.get("dtx", True)),
         )
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether sound is kept and not sent, but for a packet every now and then."""
+        return self.rung == PAUSED
 
 
 LADDER: dict[str, SendProfile] = {

@@ -11,6 +11,8 @@ from av.packet import Packet
 
 from .packetiser import RTP_CLOCK, Packetiser
 
+SKIP_STEP_S = 2.0
+"""Sound that could not be sent is encoded for the ring, so much of it before other tasks have their turn."""
 END_SLACK_S = 1.0
 """The last packet goes out when its last sample was captured; later nobody will send it."""
 _TIME_BASE = fractions.Fraction(1, RTP_CLOCK)
@@ -73,8 +75,14 @@ class OpusTrack(MediaStreamTrack):
         if self._predecessor is not None:
             self._predecessor.stop()
             self._predecessor = None
-            self.packetiser.skip_to(self._clock() - self.started_at)
+            while self.packetiser.skip_to(self._clock() - self.started_at, SKIP_STEP_S):
+                await self._sleep(0)
         packet = self.packetiser.next()
+        while packet is not None and packet.is_held:
+            await self._until(packet.due)
+            if self.readyState != "live":
+                raise MediaStreamError
+            packet = self.packetiser.next()
         if packet is None:
             await self._until(self.packetiser.position_s)  # the end may lie in silence that is not sent
             self.finished.set()

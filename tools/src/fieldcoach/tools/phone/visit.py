@@ -4,8 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import (
     EventsClosed,
@@ -21,23 +20,23 @@ from .audio_socket import AudioSocket
 from .backfill import Backfill
 from .channel import EventChannel
 from .clocks import WallClock
+from .connections import WHY_NO_MEDIA, Connections
 from .media import MediaConnection
-from .media_link import PATIENCE_S, Connection, MediaLink
+from .media_link import MediaLink
 from .packetiser import Packetiser
+from .plan import Listener, Network, Silent, VisitPlan, VisitResult
 from .profile import SendProfile
 from .ring import OpusRing
 from .stages import StageTable, cue_times, final_times
 from .track import OpusTrack
-from .transport_choice import TransportChoice, Wanted, Way
+
+__all__ = ["TRAILING_SILENCE_S", "Listener", "Network", "Silent", "Visit", "VisitPlan", "VisitResult"]
 
 TRAILING_SILENCE_S = 1.2
 """A phone goes on sending after the last word; long enough for any endpoint wait of ours (0.55 s)."""
-BEGIN_TRIES = 3
 BEGIN_PAUSE_S = 1.0
-"""Heartbeats come at 2 Hz and count for 2 s: who is refused for longer is refused for a reason."""
 CONNECT_TIMEOUT_S = 10.0
 """After this a user has given up; the promise is a clear error within 10 s."""
-CONNECT_POLL_S = 0.1
 BAD_NETWORK_CONNECT_TIMEOUT_S = 30.0
 """With a network simulated: ICE and DTLS take four round trips and more; libwebrtc gives up after 30 s."""
 SUMMARY_TIMEOUT_S = 20.0
@@ -48,97 +47,7 @@ LINGER_S = 2.0
 STATS_PAUSE_S = 5.0
 CONSENT_VERSION = "2026-11"
 
-_WHY_NO_MEDIA = (
-    "UDP between this machine and the ingest may be blocked,"
-    " or MEDIA_HOSTS of the ingest names an address that can't be reached from here"
-)
-
 T = TypeVar("T")
-
-
-class Listener(Protocol):
-    """Who wants to see the visit as it happens. Times are monotonic seconds."""
-
-    def session(self, answer: dict[str, Any]) -> None:
-        """The session was created; the answer of `POST /v1/sessions`."""
-
-    def audio_started(self, now: float) -> None:
-        """The first sample was captured."""
-
-    def event(self, event: dict[str, Any], now: float) -> None:
-        """An event came."""
-
-
-class Network(Protocol):
-    """Stands between the phone and the media server (`fieldcoach.tools.network.Relay`)."""
-
-    def hide(self, offer: str) -> str:
-        """The phone's offer without its addresses."""
-
-    async def rewrite(self, answer: str) -> str:
-        """The server's answer with the network's addresses in place of the server's."""
-
-    def start(self) -> None:
-        """The first sample was captured."""
-
-
-class Silent:
-    """A listener that does not care."""
-
-    def session(self, answer: dict[str, Any]) -> None:
-        """Nothing."""
-
-    def audio_started(self, now: float) -> None:
-        """Nothing."""
-
-    def event(self, event: dict[str, Any], now: float) -> None:
-        """Nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class VisitPlan:
-    """What to play to whom. `profile` None follows the server."""
-
-    gateway: str
-    token: str
-    pcm: bytes = field(repr=False)
-    playbook: str | None = None
-    languages: tuple[str, ...] = ()
-    profile: SendProfile | None = None
-    insecure: bool = False
-    network: Network | None = None
-    patience_s: float = PATIENCE_S
-    transport: Wanted | None = None
-    """None: `auto`, but only `udp` on a simulated network, which has no say over TCP."""
-
-
-@dataclass(slots=True)
-class VisitResult:
-    """What a visit gave. `events` are (seconds since the first sample, event); in memory only."""
-
-    session: str
-    asr: dict[str, Any]
-    events: list[tuple[float, dict[str, Any]]]
-    summary: dict[str, Any]
-    stages: StageTable
-    audio_started_at: float
-    """Wall-clock milliseconds of the first sample, on the server's clock."""
-    rtt_ms: float | None
-    packets_sent: int
-    payload_bytes: int
-    worst_send_delay_ms: float
-    reconnects: int
-    retransmitted: int = 0
-    """Packets sent again because the server asked for them."""
-    media_reconnects: int = 0
-    filled_ranges: int = 0
-    """Holes that were sent afterwards."""
-    transports: tuple[str, ...] = ()
-    """The ways that the sound took: `direct`, `relay`, `websocket`."""
-    unsent_s: float = 0.0
-    """Of the recording, while there was no connection."""
-    started_at: float = 0.0
-    """The first sample on this process's monotonic clock, seconds."""
 
 
 class Visit:
@@ -155,9 +64,7 @@ class Visit:
         self._command = 0
         self._ring = OpusRing()
         self._backfill = Backfill(self._ring, self._origin_of)
-        self._connections: list[MediaConnection | AudioSocket] = []
-        self._choice = TransportChoice(plan.transport or ("auto" if plan.network is None else "udp"))
-        self._ways: list[str] = []
+        self._connections: Connections | None = None
         self._link: MediaLink | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -180,31 +87,30 @@ class Visit:
                 patience_s=self._plan.patience_s,
             )
             self._channel = channel
+            self._connections = connections = Connections(self._plan, api, session, channel)
             listening = asyncio.create_task(channel.run())
             track = OpusTrack(self._make_packetiser(session))
             is_ended = False
             try:
-                media = await self._connect(api, session, channel, listening, track)
+                media = await self._connect(connections, channel, listening, track)
                 self._spawn(
                     self._backfill.run(
                         lambda records: api.backfill(session["session_id"], channel.token, records)
                     )
                 )
-                await self._send_audio(api, session, channel, listening, media.track, media)
+                await self._send_audio(connections, channel, listening, media.track, media)
                 await self._while_listening(self._backfill.finish(), listening, None, None)
                 is_ended = True
                 await api.end_session(session["end_url"], channel.token)
                 summary = await self._wait_for_summary(api, session, channel, listening)
                 await asyncio.wait({listening}, timeout=LINGER_S)
-                return self._result(session, summary, channel, track)
+                return self._result(session, summary, channel, connections, track)
             finally:
                 self._ring.erase()
                 for task in (*self._tasks, listening):
                     task.cancel()
                 await asyncio.gather(*self._tasks, listening, return_exceptions=True)
-                for media in self._connections:
-                    media.track.stop()
-                    await media.close()
+                await connections.close()
                 if not is_ended:
                     with contextlib.suppress(
                         ToolError
@@ -212,15 +118,16 @@ class Visit:
                         await api.end_session(session["end_url"], channel.token)
 
     async def _begin(self, api: GatewayApi) -> dict[str, Any]:
-        """Create the session; a system that has just started knows its workers by the next heartbeat."""
-        for _ in range(BEGIN_TRIES - 1):
+        """Create the session, within the plan's patience with a system that is full or has just started."""
+        waited_s = 0.0
+        while True:
             try:
                 return await api.create_session(self._plan.token, self._request())
             except Refused as refused:
-                if not refused.retryable:
+                if not refused.retryable or waited_s >= self._plan.busy_patience_s:
                     raise
             await asyncio.sleep(BEGIN_PAUSE_S)
-        return await api.create_session(self._plan.token, self._request())
+            waited_s += BEGIN_PAUSE_S
 
     def _request(self) -> dict[str, Any]:
         language = self._plan.languages[0] if self._plan.languages else "en"
@@ -241,8 +148,7 @@ class Visit:
 
     async def _connect(
         self,
-        api: GatewayApi,
-        session: dict[str, Any],
+        connections: Connections,
         channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
@@ -254,103 +160,39 @@ class Visit:
             GatewayUnreachable(f"the events channel did not open within {CONNECT_TIMEOUT_S:.0f} s"),
         )
         network = self._plan.network
-        limit_s = CONNECT_TIMEOUT_S if self._is_impatient() else BAD_NETWORK_CONNECT_TIMEOUT_S
+        limit_s = CONNECT_TIMEOUT_S if connections.is_impatient else BAD_NETWORK_CONNECT_TIMEOUT_S
         media = await self._while_listening(
-            self._first_connection(api, session, channel, track),
+            connections.first(track),
             listening,
             limit_s,
-            MediaFailed(f"no media connection within {limit_s:.0f} s; {_WHY_NO_MEDIA}"),
+            MediaFailed(f"no media connection within {limit_s:.0f} s; {WHY_NO_MEDIA}"),
         )
         if network is not None:
             network.start()
         self._listener.audio_started(media.track.started_at)
         return media
 
-    def _is_impatient(self) -> bool:
-        return self._plan.network is None or self._choice.wanted == "auto"
-
-    async def _first_connection(
-        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection | AudioSocket:
-        """The way that works: the peer connection, and where it finds no answer the WebSocket."""
-        while True:
-            way = self._choice.next()
-            media = await self._open(way, api, session, channel, track)
-            begun = time.monotonic()
-            while not track.is_sending and not media.lost.is_set():
-                waited_s = time.monotonic() - begun
-                if self._is_impatient() and self._choice.gives_up(way, waited_s, media.is_answered):
-                    break
-                await asyncio.sleep(CONNECT_POLL_S)
-            if track.is_sending:
-                self._note_up(media)
-                return media
-            if self._choice.wanted != "auto" or way == "websocket":
-                raise MediaFailed(f"the media connection failed before it was up; {_WHY_NO_MEDIA}")
-            await media.close()
-            track = track.successor()
-
-    async def _open(
-        self, way: Way, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection | AudioSocket:
-        if way == "udp":
-            return await self._offer(api, session, channel, track)
-        if "audio_url" not in session:
-            raise MediaFailed(f"no media connection; {_WHY_NO_MEDIA}")
-        media = AudioSocket(track)
-        self._connections.append(media)
-        await media.open(api, session["audio_url"], channel.token)
-        return media
-
-    def _note_up(self, media: Connection) -> None:
-        assert isinstance(media, MediaConnection | AudioSocket)
-        self._choice.came_up("websocket" if isinstance(media, AudioSocket) else "udp", time.monotonic())
-        if self._ways[-1:] != [media.way]:
-            self._ways.append(media.way)
-
-    async def _offer(
-        self, api: GatewayApi, session: dict[str, Any], channel: EventChannel, track: OpusTrack
-    ) -> MediaConnection:
-        """A connection for this track that has its answer; it comes up in the background."""
-        network = self._plan.network
-        media = MediaConnection(track, channel.ice_servers or session.get("ice_servers") or [])
-        self._connections.append(media)
-        try:
-            offer = await media.offer()
-            if network is not None:
-                offer = network.hide(offer)
-            answer, _ = await api.offer(session["whip_url"], channel.token, offer)
-            await media.accept(answer if network is None else await network.rewrite(answer))
-        except ToolError:
-            await media.close()
-            raise
-        return media
-
     async def _send_audio(
         self,
-        api: GatewayApi,
-        session: dict[str, Any],
+        connections: Connections,
         channel: EventChannel,
         listening: asyncio.Task[None],
         track: OpusTrack,
         media: MediaConnection | AudioSocket,
     ) -> None:
-        async def connect(successor: OpusTrack) -> Connection:
-            return await self._open(self._choice.next(), api, session, channel, successor)
-
-        self._spawn(self._report_stats(channel))
+        self._spawn(self._report_stats(connections, channel))
         self._link = MediaLink(
-            connect,
+            connections.next,
             self._plan.patience_s,
-            should_return=self._choice.should_return,
-            on_up=self._note_up,
+            should_return=connections.choice.should_return,
+            on_up=connections.note_up,
         )
         await self._while_listening(self._link.run(media, track), listening, None, None)
 
-    async def _report_stats(self, channel: EventChannel) -> None:
+    async def _report_stats(self, connections: Connections, channel: EventChannel) -> None:
         while True:
             await asyncio.sleep(STATS_PAUSE_S)
-            await channel.send({"type": "stats", **await self._connections[-1].figures()})
+            await channel.send({"type": "stats", **await connections.newest.figures()})
 
     async def _wait_for_summary(
         self,
@@ -430,12 +272,18 @@ class Visit:
         profile = SendProfile.from_fields(event)
         if profile != self._packetiser.profile:
             self._packetiser.set_profile(profile)
-        self._spawn(self._channel.send({"type": "applied", "command": command, "rung": profile.rung}))
+        self._spawn(self._acknowledge(self._channel, command, profile.rung))
+
+    async def _acknowledge(self, channel: EventChannel, command: int, rung: str) -> None:
+        message: dict[str, Any] = {"type": "applied", "command": command, "rung": rung}
+        if self._connections is not None and self._connections.all:
+            message["stats"] = await self._connections.newest.figures()
+        await channel.send(message)
 
     def _origin_of(self, ssrc: int) -> int | None:
         """The RTP timestamp of the recording's first sample on one of our streams."""
-        known = (media for media in self._connections if media.ssrc == ssrc)
-        return next((media.rtp_origin(self._ring.begin_of) for media in known), None)
+        known = self._connections
+        return None if known is None else known.origin_of(ssrc, self._ring.begin_of)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -447,6 +295,7 @@ class Visit:
         session: dict[str, Any],
         summary: dict[str, Any],
         channel: EventChannel,
+        connections: Connections,
         track: OpusTrack,
     ) -> VisitResult:
         started_at = channel.offset.to_server(self._wall.at(track.started_at))
@@ -471,22 +320,12 @@ class Visit:
             rtt_ms=channel.offset.rtt_ms,
             packets_sent=track.packetiser.sent,
             payload_bytes=track.packetiser.payload_bytes,
-            worst_send_delay_ms=max(media.track.latest_s for media in self._connections) * 1e3,
+            worst_send_delay_ms=max(media.track.latest_s for media in connections.all) * 1e3,
             reconnects=channel.reconnects,
-            retransmitted=sum(media.retransmitted for media in self._connections),
+            retransmitted=sum(media.retransmitted for media in connections.all),
             media_reconnects=self._link.reconnects if self._link else 0,
             filled_ranges=self._backfill.uploaded,
-            transports=tuple(self._ways),
+            transports=tuple(connections.ways),
             unsent_s=track.packetiser.skipped_s,
             started_at=track.started_at,
         )
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -59,14 +59,33 @@ class MediaProfile(Message):
     nack: bool
 
 
+class SenderStats(BaseModel):
+    """What the phone says of its media, None where it does not know: counters since the connection began.
+
+    `bytes_sent` is payload, `header_bytes_sent` RTP headers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rtt_ms: float | None = None
+    packets_sent: int | None = None
+    bytes_sent: int | None = None
+    header_bytes_sent: int | None = None
+    retransmitted: int | None = None
+
+
 class ProfileApplied(Message):
-    """gateway: the phone sends by this command of a `MediaProfile` from now on."""
+    """gateway: the phone sends by this command of a `MediaProfile` from now on.
+
+    `stats` is the sender's view at that moment, if it gave one.
+    """
 
     kind: Literal["profile.applied"] = "profile.applied"
     session: SessionId
     n: int
     command: int
     rung: Rung
+    stats: SenderStats | None = None
 
 
 class Gap(Message):

@@ -67,7 +67,7 @@ class BackfillAudio(Message):
     """ingest → the session's worker: sound of a missing range that came afterwards, a request per piece.
 
     The range's PCM (16 kHz mono s16) begins at `first_sample`. It reaches over the hole's edges, so that no
-    word is heard in halves; only words in `hole_first_sample` … `hole_end_sample` are new.
+    word is heard in halves; only words at `hole_first_sample` … `hole_end_sample` can be new.
     """
 
     kind: Literal["asr.backfill"] = "asr.backfill"

@@ -1,8 +1,9 @@
 """The two receivers that are compared, each from the socket to 16 kHz PCM, without ICE and DTLS before it.
 
-Ours is the whole service; its bus takes everything and sends nothing. Stock is aiortc as its examples use
-it: `track.recv()` and a resampler. Both find their keys in place, so only media are measured. These are the
-only private names outside `rtc_tap.py`; the benchmark's own test notices when one has moved.
+Ours is the whole service; its bus takes everything, and sends it on only if it is given a server. Stock is
+aiortc as its examples use it: `track.recv()` and a resampler. Both find their keys in place, so only media
+are measured. These are the only private names outside `rtc_tap.py`; the benchmark's own test notices when one
+has moved.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from av import AudioResampler
 
 from fieldcoach.common.audio import SAMPLE_RATE
-from fieldcoach.common.bus import Bus
+from fieldcoach.common.bus import Bus, Responder
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
@@ -79,18 +80,25 @@ def _connect(dtls: RTCDtlsTransport, connection: Connection, protocol: StunProto
 
 
 class _Bus:
-    """A bus that takes everything; it also stands for one asr worker, which acks all that it gets."""
+    """A bus that takes everything; it also stands for one asr worker, which acks all that it gets.
+
+    With a `real` one behind it what is published goes out, to nobody in particular.
+    """
 
     is_connected = True
-    can_publish = True
 
-    def __init__(self) -> None:
+    def __init__(self, real: Bus | None) -> None:
         self.subjects = Subjects("bench")
         self.faults = Counters("bench_faults", description="Faults")
-        self.bytes = 0
+        self._real = real
 
-    async def publish(self, _subject: str, payload: bytes, _headers: object = None) -> None:
-        self.bytes += len(payload)
+    @property
+    def can_publish(self) -> bool:
+        return self._real is None or self._real.can_publish
+
+    async def publish(self, subject: str, payload: bytes, _headers: object = None) -> None:
+        if self._real is not None:
+            await self._real.publish(subject, payload)
 
     async def publish_event(self, event: Any) -> None:
         """Nobody listens."""
@@ -104,7 +112,9 @@ class _Bus:
 
         return SimpleNamespace(unsubscribe=unsubscribe)
 
-    serve = subscribe
+    async def serve(self, _subject: str, responder: Responder) -> Any:
+        self.signalling = responder
+        return await self.subscribe()
 
     def on_reconnect(self, _callback: Callable[[], Awaitable[None]]) -> None:
         """It never goes away."""
@@ -113,8 +123,9 @@ class _Bus:
 class OurReceiver:
     """The ingest service with one session per port."""
 
-    def __init__(self) -> None:
-        self._bus = _Bus()
+    def __init__(self, nats_url: str = "") -> None:
+        self._real = Bus(nats_url, "bench", "fieldcoach-bench") if nats_url else None
+        self._bus = _Bus(self._real)
         settings = IngestSettings(media_hosts="127.0.0.1", max_sessions=10_000)
         self._service = IngestService(settings, cast(Bus, self._bus))
         self._worker = new_id()
@@ -132,13 +143,15 @@ class OurReceiver:
 
     async def open(self, sessions: int) -> list[int]:
         """Listen; gives a UDP port per session."""
+        if self._real is not None:
+            await self._real.connect()
         await self._service.start()
         self._task = asyncio.create_task(self._work())
         ports = []
         for _ in range(sessions):
             session = new_id()
             # the offer's own connecting waits for a phone that never comes; media do not wait for it
-            reply = await self._service._on_signal(
+            reply = await self._bus.signalling(
                 SignalRequest(session=session, action="offer", sdp=_OFFER).encode()
             )
             assert not getattr(reply, "problem", None), reply
@@ -183,6 +196,8 @@ class OurReceiver:
             for peer in session.peers:
                 cast(Any, peer)._transport._connection._nominated.clear()
         await self._service.drain()
+        if self._real is not None:
+            await self._real.drain()
 
 
 class _CountedConnection(Connection):

@@ -11,9 +11,12 @@ import socket
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Final, cast
 
+import av
 import pylibsrtp
+from av import AudioResampler
 
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.opus import FrameMs, OpusEncoder, is_dtx
@@ -54,13 +57,31 @@ def voice(seconds: float, has_pauses: bool) -> bytes:
     return struct.pack(f"<{len(samples)}h", *samples)
 
 
-def datagrams(seconds: float, ptime_ms: int, has_dtx: bool) -> list[tuple[float, bytes]]:
+def recording(path: Path, seconds: float) -> bytes:
+    """The speech of a file, from its beginning, again and again until there is enough."""
+    resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    size = 2 * round(seconds * SAMPLE_RATE)
+    pcm = bytearray()
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            for part in resampler.resample(frame):
+                pcm += bytes(part.planes[0])[: 2 * part.samples]
+            if len(pcm) >= size:
+                break
+    if not pcm:
+        raise ValueError(f"{path} holds no sound")
+    return bytes((pcm * (size // len(pcm) + 1))[:size])
+
+
+def datagrams(
+    seconds: float, ptime_ms: int, has_dtx: bool, audio: Path | None = None
+) -> list[tuple[float, bytes]]:
     """(seconds from the start, SRTP packet) of one phone."""
     encoder = OpusEncoder(
         bitrate=BITRATES[ptime_ms], frame_ms=cast(FrameMs, ptime_ms), dtx=has_dtx, expected_loss_percent=5
     )
     srtp = srtp_session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
-    pcm = voice(seconds, has_dtx)
+    pcm = voice(seconds, has_dtx) if audio is None else recording(audio, seconds)
     size = 2 * encoder.frame_samples
     found: list[tuple[float, bytes]] = []
     silent_ms = 0
@@ -93,14 +114,15 @@ def send(ports: list[int], packets: list[tuple[float, bytes]], ptime_ms: int) ->
 
 
 def main() -> None:
-    """Make the packets, say so, wait for a line with the ports, send, and say how many."""
+    """Make the packets, say how many for each phone, wait for a line with the ports, send, say how many."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--ptime-ms", type=int, required=True)
     parser.add_argument("--dtx", action="store_true")
+    parser.add_argument("--audio", type=Path)
     options = parser.parse_args()
-    packets = datagrams(options.seconds, options.ptime_ms, options.dtx)
-    sys.stdout.write("ready\n")
+    packets = datagrams(options.seconds, options.ptime_ms, options.dtx, options.audio)
+    sys.stdout.write(json.dumps({"each": len(packets)}) + "\n")
     sys.stdout.flush()
     ports = json.loads(sys.stdin.readline())
     sys.stdout.write(json.dumps({"sent": send(ports, packets, options.ptime_ms)}) + "\n")

@@ -14,7 +14,6 @@ from ...percentiles import summary_ms
 from ...phone.audio_file import read_pcm
 from ..gold import load_visit, visits_in
 from ..machine import machine
-from ..options import BenchOptions
 from ..words import NO_ERRORS, WordErrors, word_errors, words_of
 from .figures import StreamFigures, figures_of, together
 from .hard_sound import mixed, spread, turns_in
@@ -42,6 +41,24 @@ NOISE_LEVELS_DB: Final = (20, 10, 5)
 
 
 @dataclass(frozen=True, slots=True)
+class AsrPlan:
+    """What is asked for."""
+
+    root: Path
+    quick: bool = False
+    visits: Path | None = None
+    """Other recordings than those of the checkout."""
+    minutes: float | None = None
+    """Of paced replay at each number of sessions."""
+    sessions: tuple[int, ...] = ()
+    """The numbers to try, rising."""
+    noise: Path | None = None
+    """Recordings in which nobody speaks."""
+    speech: Path | None = None
+    """Recordings of one turn each, for voice detection and endpoints."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One number of sessions."""
 
@@ -59,18 +76,18 @@ class Run:
         return is_whole and p95 is not None and p95 <= LIMIT_MS
 
 
-async def bench_asr(options: BenchOptions, console: Console) -> dict[str, Any]:
+async def bench_asr(plan: AsrPlan, console: Console) -> dict[str, Any]:
     """Replay, measure, compare.
 
     Raises:
         ToolError: a recording can't be read, or the worker can't run.
     """
     before = machine()
-    recordings = _recordings(options)
-    seconds = QUICK_SECONDS if options.quick else 60 * DEFAULT_MINUTES
-    if options.minutes is not None:
-        seconds = 60 * options.minutes
-    numbers = options.sessions or (QUICK_SESSIONS if options.quick else DEFAULT_SESSIONS)
+    recordings = _recordings(plan)
+    seconds = QUICK_SECONDS if plan.quick else 60 * DEFAULT_MINUTES
+    if plan.minutes is not None:
+        seconds = 60 * plan.minutes
+    numbers = plan.sessions or (QUICK_SESSIONS if plan.quick else DEFAULT_SESSIONS)
 
     @lru_cache
     def session(first: int) -> Programme:
@@ -78,7 +95,7 @@ async def bench_asr(options: BenchOptions, console: Console) -> dict[str, Any]:
 
     runs: list[Run] = []
     quiet, turns = None, None
-    async with Workers(options.root, 1, ASR_LOAD_TARGET=str(FREE_RUN)) as workers:
+    async with Workers(plan.root, 1, ASR_LOAD_TARGET=str(FREE_RUN)) as workers:
         ingest = LightIngest(workers.nats_url, _region())
         await ingest.connect()
         try:
@@ -88,19 +105,19 @@ async def bench_asr(options: BenchOptions, console: Console) -> dict[str, Any]:
                 _say(console, f"{number} sessions, {seconds:.0f} s")
                 sessions = [session(n % len(recordings)) for n in range(number)]
                 runs.append(await _run(ingest, workers, sessions))
-            if options.noise is not None:
-                quiet = await _noise(ingest, options.noise, console)
-                if not options.quick:
-                    quiet["visits_wer"] = await _in_noise(ingest, recordings, options.noise, console)
-            if options.speech is not None:
-                turns = await _turns(ingest, options.speech, console)
+            if plan.noise is not None:
+                quiet = await _noise(ingest, plan.noise, console)
+                if not plan.quick:
+                    quiet["visits_wer"] = await _in_noise(ingest, recordings, plan.noise, console)
+            if plan.speech is not None:
+                turns = await _turns(ingest, plan.speech, console)
             slots = int(next(iter(ingest.workers.values())).slots * USUAL_TARGET / FREE_RUN)
         finally:
             await ingest.close()
-    peer = await _peer(options, [session(0)] if options.quick else None, recordings, console)
-    figures = _figures(options, before, beat.engine, beat.model, runs, peer, quiet, turns)
+    peer = await _peer(plan, [session(0)] if plan.quick else None, recordings, console)
+    figures = _figures(plan, before, beat.engine, beat.model, runs, peer, quiet, turns)
     figures["admits"] = slots
-    if not options.quick:
+    if not plan.quick:
         _say(console, "random weights of Whisper's sizes")
         figures["sizes"] = await run_sizes()
     print_figures(console, figures)
@@ -113,13 +130,13 @@ def _region() -> str:
     return REGION
 
 
-def _recordings(options: BenchOptions) -> list[Recording]:
-    if options.visits is not None:
-        visits = visits_in(options.visits, 1 if options.quick else 100)
-    elif options.quick:
-        visits = [load_visit(options.root / "visits" / f"{QUICK_VISIT}.json")]
+def _recordings(plan: AsrPlan) -> list[Recording]:
+    if plan.visits is not None:
+        visits = visits_in(plan.visits, 1 if plan.quick else 100)
+    elif plan.quick:
+        visits = [load_visit(plan.root / "visits" / f"{QUICK_VISIT}.json")]
     else:
-        visits = visits_in(options.root / "visits", 100)
+        visits = visits_in(plan.root / "visits", 100)
     return [recorded(visit) for visit in visits]
 
 
@@ -202,14 +219,14 @@ async def _in_noise(
 
 
 async def _peer(
-    options: BenchOptions, programmes: list[Programme] | None, recordings: list[Recording], console: Console
+    plan: AsrPlan, programmes: list[Programme] | None, recordings: list[Recording], console: Console
 ) -> dict[str, Any]:
     """The same sound and the same model through LocalAgreement."""
     each = programmes or [one_after_the_other([recording]) for recording in recordings]
     _say(
         console, f"peer: LocalAgreement over 30 s windows, {sum(one.seconds for one in each):.0f} s of sound"
     )
-    model = options.root / "models" / MODEL
+    model = plan.root / "models" / MODEL
     if not model.is_dir():
         raise BenchError(f"no model in {model}; the peer needs the embedded one")
     with tempfile.TemporaryDirectory(prefix="fieldcoach-bench-") as folder:
@@ -234,7 +251,7 @@ async def _peer(
 
 
 def _figures(
-    options: BenchOptions,
+    plan: AsrPlan,
     before: dict[str, object],
     engine: str,
     model: str,
@@ -252,7 +269,7 @@ def _figures(
         served, best = run.sessions, run
     return {
         "bench": "asr",
-        "quick": options.quick,
+        "quick": plan.quick,
         "engine": engine,
         "model": model,
         "machine": before,

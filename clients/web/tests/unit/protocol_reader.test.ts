@@ -5,7 +5,7 @@ import {
   parseEvent,
   parseSession,
   parseSummary,
-} from "../../src/session/protocol";
+} from "../../src/session/protocol_reader";
 import { CHECKLIST, CUE, EVENTS, FINAL, SESSION, STATE, SUMMARY } from "./samples";
 
 const fieldOf = (run: () => unknown): string => {
