@@ -48,6 +48,29 @@ def test_the_median_of_the_rounds_counts() -> None:
     assert found["flatness"] == 1.1
 
 
+def test_who_does_not_keep_up_gives_no_figure() -> None:
+    slow = {"keeps_up": False}
+    pairs = [
+        (row("ours", 50, 40.0), row("stock", 50, 90.0, **slow)),
+        (row("ours", 50, 10.0, **slow), row("stock", 50, 300.0)),
+        (row("ours", 50, 50.0), row("stock", 50, 250.0)),
+    ]
+    curve = [row("ours", 50, 40.0), row("ours", 100, 42.0), row("ours", 400, 9.0, **slow)]
+    late = row("ours", 50, 5.0, **slow)
+    found = summary(pairs, curve, [], late, late)
+    assert found["us_per_packet"] == {"ours": 45.0, "stock": 275.0, "ours_published": None}
+    assert found["cpu_ratio"] == 5.0  # of the one round in which both kept up
+    assert found["sessions_per_core"] == {"p20": 450, "p60": None}
+    assert found["flatness"] == 1.05
+    found = summary(pairs[:1], curve[2:], [], late, late)
+    assert (found["us_per_packet"]["stock"], found["cpu_ratio"], found["flatness"]) == (None, None, None)
+    out = io.StringIO()
+    print_figures(
+        Console(file=out, width=110), {"machine": {"cores": 2, "cpu": "x", "load_1min": 1}, **found}
+    )
+    assert "stock —: — times" in out.getvalue()
+
+
 def test_the_lag_is_that_of_the_most_sessions_that_leave_the_loop_some_room() -> None:
     found = figures()
     assert found["loop_lag_sessions"] == 200  # 400 take 88 % of the core

@@ -208,7 +208,9 @@ class OpusDecoder:
         self._max_samples = sample_rate * MAX_PACKET_MS // 1_000
         self._frame_unit = sample_rate // 400  # 2.5 ms: what libopus conceals in
         self._pcm = (ctypes.c_int16 * (self._max_samples * channels))()
+        self._pcm_bytes = memoryview(self._pcm).cast("B")
         self._release = weakref.finalize(self, library.opus_decoder_destroy, state)
+        self._is_closed = False
 
     def decode(self, packet: bytes) -> bytes:
         """The PCM of one packet.
@@ -248,6 +250,7 @@ class OpusDecoder:
 
     def close(self) -> None:
         """Free the native state now; else it goes with the object."""
+        self._is_closed = True
         self._release()
 
     def _check_frame(self, n_samples: int) -> None:
@@ -260,10 +263,10 @@ class OpusDecoder:
         samples = self._library.opus_decode(self._state, packet, size, self._pcm, max_samples, fec)
         if samples < 0:
             raise OpusError("decode", samples)
-        return _little_endian(ctypes.string_at(self._pcm, samples * self.channels * 2))
+        return _little_endian(bytes(self._pcm_bytes[: samples * self.channels * 2]))
 
     def _require_open(self) -> None:
-        if not self._release.alive:  # a call with freed state would crash the process
+        if self._is_closed:  # a call with freed state would crash the process
             raise OpusError("decode", detail="closed")
 
 

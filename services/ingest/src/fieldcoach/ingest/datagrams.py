@@ -1,8 +1,10 @@
 """The UDP sockets of all phones, read in turns.
 
-A loop that is woken for each datagram finds its caches cold, and a packet costs it twice as much as the next
-one in a row. So after a turn the sockets are left alone for 4 ms, and then all read at once: at most 250
-turns a second, however many phones there are. Without traffic nobody wakes up.
+After a turn the sockets are left alone for 4 ms, and then all read at once: at most 250 turns a second,
+however many phones there are. Where the machine left the loop alone (windows of 0.1 s), a packet of 100
+phones cost 63 µs so, and 67 to 70 with a wake-up for each. On a busy machine datagrams come in bursts
+anyway, and both cost the same.
+Without traffic nobody wakes up.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from typing import Any, Final
 TURN_S: Final = 0.004
 """Adds 2 ms to a packet on average; of 50 phones that send packets of 20 ms, ten packets share a turn."""
 BURST: Final = 32
-"""Datagrams of one socket in a turn; 8,000 a second. What is left waits in the kernel, so nobody starves."""
+"""Datagrams of one socket in a turn, after its first: 8,000 a second. What is left waits in the kernel."""
 MAX_DATAGRAM: Final = 2_048
 """More than the MTU of any way to us; what is longer is cut, and then no valid datagram."""
 
@@ -59,11 +61,18 @@ class DatagramReader:
         self._pause = None
         epoll = self._epoll
         assert epoll is not None
-        found = epoll.poll(0)
-        for number, _ in found:
-            transport = self._open.get(number)
-            if transport is not None:  # else closed by what another one got
-                transport.read()
+        found = more = epoll.poll(0)
+        # most sockets have one datagram: to ask all of them at once for more costs less than each for itself
+        limit = 1
+        while more:
+            for number, _ in more:
+                transport = self._open.get(number)
+                if transport is not None:  # else closed by what another one got
+                    transport.read(limit)
+            if limit > 1 or self._epoll is not epoll:
+                break
+            limit = BURST
+            more = epoll.poll(0)
         if self._epoll is not epoll:
             return  # all were closed meanwhile
         if found:
@@ -99,10 +108,10 @@ class DatagramSocket(asyncio.DatagramTransport):
         self._forget = forget
         self._is_closed = False
 
-    def read(self) -> None:
-        """All that has come, up to a burst of it."""
+    def read(self, limit: int) -> None:
+        """All that has come, up to a limit."""
         receive, received = self._sock.recvfrom, self._protocol.datagram_received
-        for _ in range(BURST):
+        for _ in range(limit):
             try:
                 data, address = receive(MAX_DATAGRAM)
             except BlockingIOError:

@@ -155,6 +155,11 @@ class Delivery:
         )
         return self.worker, chunk, packed
 
+    @property
+    def has_next(self) -> bool:
+        """Whether `peek` has something."""
+        return self.worker is not None and self.cur < self.next
+
     def sent(self, now: float) -> None:
         """The chunk of `peek` went out."""
         if self.ack == self.cur and self.cur >= self._newest_sent:

@@ -206,6 +206,40 @@ class JitterBuffer:
         self._admit(held)
         return self._release(packet.arrival)
 
+    def next_in_order(self, packet: AudioPacket) -> int | None:
+        """Take the packet that everybody waits for, without a frame: nearly every one on a healthy link.
+
+        Gives its position if it is the next one, begins where the last one ended and nothing is held;
+        else None, nothing is taken, and `push` must have it. Both leave the buffer in the same state.
+        """
+        sequence, position = self._next_sequence, self._packet_end
+        highest = self._highest
+        if (
+            packet.sequence != sequence & 0xFFFF
+            or packet.timestamp != position & 0xFFFF_FFFF
+            or self._covered != position
+            or self._held
+            or highest is None
+            or highest.sequence + 1 != sequence
+        ):
+            return None
+        try:
+            duration = packet_samples(packet.payload, RTP_RATE)
+        except OpusError:
+            return None
+        end = position + duration
+        if end / RTP_RATE + self._delay.minimum - packet.arrival > MAX_AHEAD_S:
+            return None
+        self._probation = None
+        self._tell("in-order", 1)
+        self._highest = _Held(sequence, position, duration, packet)
+        self._delay.add(end / RTP_RATE, packet.arrival)
+        self._next_sequence = sequence + 1
+        self._packet_end = self._covered = end
+        self._duration = duration
+        self._in_dtx = is_dtx(packet.payload)
+        return position
+
     def _want(self, first: int, held: _Held) -> None:
         """What `held` has overtaken is asked for."""
         if self._nack is not None and first < held.sequence:

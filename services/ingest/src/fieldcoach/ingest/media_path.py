@@ -5,6 +5,7 @@ phone, so none gets out; what was wrong is counted by its kind.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 import pylibsrtp
 from aiortc.rtp import RtcpByePacket, RtcpPacket, RtcpSrPacket
 
-from .rtp import MalformedRtp, parse_rtp
+from .rtp import MalformedRtp, read_rtp
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class MediaPath:
         self._count = count
         self._srtp: Unprotect | None = None
         self._early: deque[tuple[bytes, float]] = deque()
+        self.heard_at = -math.inf
+        """When the phone was last heard: what its key has proved to come from it."""
 
     def open(self, srtp: Unprotect) -> None:
         """Media are taken from now on, beginning with those that came early."""
@@ -96,6 +99,7 @@ class MediaPath:
         except ValueError:  # longer than any datagram of ours
             self._count("media-too-long")
             return False
+        self.heard_at = arrival
         try:
             if is_rtcp:
                 self._take_rtcp(plain, arrival)
@@ -108,7 +112,7 @@ class MediaPath:
 
     def _take_rtp(self, plain: bytes, arrival: float) -> None:
         try:
-            payload_type, sequence, timestamp, ssrc, payload = parse_rtp(plain)
+            payload_type, sequence, timestamp, ssrc, payload = read_rtp(plain)
         except MalformedRtp as malformed:
             self._count(f"rtp-{malformed.reason}")
             return

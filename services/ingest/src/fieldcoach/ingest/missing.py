@@ -100,6 +100,11 @@ class MissingRanges:
         """What is asked for, oldest first. A range stays until its words are out."""
         return tuple(self._ranges.values())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether `poll` and `take_ready` have nothing to do: no hole, no range, nothing to tell."""
+        return not (self._holes or self._ranges or self._is_changed)
+
     def add(self, first: int, end: int, reason: str, now: float) -> None:
         """A hole was found."""
         if reason in NEVER_ASKED or end - first <= MIN_HOLE:

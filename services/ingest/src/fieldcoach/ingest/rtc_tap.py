@@ -75,7 +75,7 @@ class _StunProtocol(StunProtocol):
             if not data:
                 ice.count("empty-datagram")
             elif 128 <= (first := data[0]) < 192:
-                ice.media_received(data)
+                ice.media.take(data)
             elif 20 <= first < 64:
                 ice.data_received(data, self.local_candidate.component)
             elif first < 4:
@@ -112,17 +112,11 @@ class _IceConnection(Connection):
     ) -> None:
         super().__init__(ice_controlling=ice_controlling)
         self._addresses = addresses
-        self._media = media
+        self.media = media
         self.count = count
         self.rtt_s: float | None = None
         self._round_trips: deque[float] = deque(maxlen=2)
         self._heard = time.monotonic()
-
-    def media_received(self, data: bytes) -> None:
-        """SRTP or SRTCP: straight to the session."""
-        if self._media.take(data):
-            # some senders, FFmpeg's among them, answer no check once media flow; they are answer enough
-            self._heard = time.monotonic()
 
     def data_received(self, data: bytes, component: int) -> None:
         """DTLS, for aiortc's receive task; aioice's queue alone has no bound."""
@@ -206,7 +200,8 @@ class _IceConnection(Connection):
                 # a check that was lost and repeated seems half a second longer than it was
                 self._round_trips.append(self._heard - asked)
                 self.rtt_s = min(self._round_trips)
-            if time.monotonic() - self._heard > CONSENT_LOST_S:
+            # some senders, FFmpeg's among them, answer no check once media flow; they are answer enough
+            if time.monotonic() - max(self._heard, self.media.heard_at) > CONSENT_LOST_S:
                 self.count("consent-lost")
                 self._query_consent_task = None
                 await self.close()

@@ -11,6 +11,8 @@ from typing import Final
 CLOCK_RATE: Final = 48_000
 REPORT_INTERVAL_S: Final = 1.0
 """Once a second: a sender's FEC strength and our ladder follow it, at 0.5 kbps."""
+MAX_NOTED: Final = 64
+"""Packets that are noted before they are looked at: about those between two reports at 20 ms each."""
 MAX_LOST: Final = (1 << 23) - 1
 _RR: Final = 201
 _RTPFB: Final = 205
@@ -54,6 +56,7 @@ class ReceptionStatistics:
 
     def __init__(self, ssrc: int) -> None:
         self.ssrc = ssrc
+        self._noted: list[tuple[int, int, float]] = []
         self._base: int | None = None
         self._highest = 0
         self._received = 0
@@ -64,7 +67,18 @@ class ReceptionStatistics:
         self._sender_report: tuple[int, float] | None = None
 
     def add(self, sequence: int, timestamp: int, arrival: float) -> None:
-        """A packet arrived."""
+        """A packet arrived; it is only noted, as by `ArrivalStatistics`."""
+        noted = self._noted
+        noted.append((sequence, timestamp, arrival))
+        if len(noted) >= MAX_NOTED:
+            self._look()
+
+    def _look(self) -> None:
+        noted, self._noted = self._noted, []
+        for packet in noted:
+            self._add(*packet)
+
+    def _add(self, sequence: int, timestamp: int, arrival: float) -> None:
         self._received += 1
         if self._base is None:
             self._base = self._highest = sequence
@@ -84,6 +98,7 @@ class ReceptionStatistics:
 
     def report(self, now: float) -> ReceptionReport | None:
         """The report block since the last one; None before the first packet."""
+        self._look()
         if self._base is None:
             return None
         expected = self._highest - self._base + 1

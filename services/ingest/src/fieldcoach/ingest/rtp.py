@@ -27,7 +27,16 @@ class MalformedRtp(ValueError):
 
 
 def parse_rtp(data: bytes) -> RtpPacket:
-    """Read one packet; header extensions and contributing sources are skipped.
+    """`read_rtp` with names.
+
+    Raises:
+        MalformedRtp: it contradicts itself.
+    """
+    return RtpPacket(*read_rtp(data))
+
+
+def read_rtp(data: bytes) -> tuple[int, int, int, int, bytes]:
+    """Payload type, sequence, timestamp, SSRC, payload; header extensions and sources are skipped.
 
     Raises:
         MalformedRtp: it contradicts itself.
@@ -54,4 +63,4 @@ def parse_rtp(data: bytes) -> RtpPacket:
             if not 0 < padding <= size - start:
                 raise MalformedRtp("padding")
             end -= padding
-    return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, data[start:end])
+    return second & 0x7F, sequence, timestamp, ssrc, data[start:end]

@@ -3,31 +3,21 @@
 packet → `AudioStream` → `Timeline` → `Delivery` → (service) → bus.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE
-from fieldcoach.common.messages import (
-    Ack,
-    EventMessage,
-    Gap,
-    MediaProfile,
-    Problem,
-    Rung,
-    SessionEnding,
-    SessionState,
-)
-from fieldcoach.common.numbering import EventNumbers
+from fieldcoach.common.messages import Ack, Problem, Rung
 
-from .adaptation import Adaptation, Command
+from .adaptation import Adaptation
+from .announcements import Announcements
 from .connection import Connection
-from .delivery import Claim, Delivery, DeliveryTiming, Overflow
+from .delivery import Claim, Delivery, DeliveryTiming
 from .jitter import AudioPacket
-from .life import LifeTiming, SessionLife, State
-from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, Range, missing_list
+from .life import LifeTiming, SessionLife
+from .missing import SETTLE_HELD_S, SETTLE_S, Anchor, MissingRanges, Range
 from .profile import SendProfile
 from .resumption import Resumption
 from .stream import AudioStream
@@ -37,17 +27,14 @@ from .uplink import UplinkTimes
 from .whip_resource import superseded, unknown
 from .workers import WorkerTable
 
-log = logging.getLogger(__name__)
-
-UPKEEP_S: Final = 0.1
-"""How often states and delivery are looked at between packets: a tenth of the shortest rule, 1 s."""
+UPKEEP_S: Final = 0.25
+"""How often states and delivery are looked at between chunks: a quarter of the shortest rule (1 s), half of
+the ladder's look. Each costs half a packet."""
 STOP_TOLD_S: Final = 1.0
 """So long after audio was stopped on purpose, a gap tells the recogniser that nothing follows."""
 LINGER_S: Final = 15.0
 """After the end the ring is kept until the transcript is complete, or so long: an asr failover can still
 need it, and a final takes seconds at worst."""
-OVERFLOW_TOLD: Final = 5 * SAMPLE_RATE
-NO_WORKER: Final = "no-asr"
 DISOWNED: Final = frozenset({"refused-unclaimed", "refused-ending"})
 """What a worker answers to a range of a session of which it has heard nothing for long."""
 FORMER: Final = 8
@@ -89,7 +76,8 @@ class Session:
         self.uplinks = UplinkTimes()
         self.adaptation = Adaptation(now, telemetry.commands.add, held_rung)
         self.missing = MissingRanges(telemetry.backfill.add)
-        self.outbox: deque[EventMessage] = deque()
+        self._announcements = Announcements(session, telemetry)
+        self.outbox = self._announcements.outbox
         self.claims: deque[Claim] = deque()
         self.retired: deque[Connection] = deque()
         """Peer connections to close."""
@@ -104,16 +92,11 @@ class Session:
         self._former: deque[str] = deque(maxlen=FORMER)
         self._break_reason = "reconnected"
         self._stopped: tuple[float, str] | None = None
-        self._numbers = EventNumbers()
-        self._ending_numbers = EventNumbers()
-        self._is_degraded = False
-        self._overflow: Overflow | None = None
-        self._failovers_told: dict[str, int] = {}
         if resumption is not None:
             self._resume(resumption, now)
         self._upkeep_at = now
         self.due_at = now
-        """When `tick` and the connections' upkeep are due: 10 times a second and at deadlines."""
+        """When `tick` and the connections' upkeep are due: 4 times a second and at deadlines."""
         self._gone_at: float | None = None
 
     def _resume(self, resumption: Resumption, now: float) -> None:
@@ -143,7 +126,7 @@ class Session:
             self._retire(old)
         self._peers.append(peer)
         self.life.offered(now)
-        self._command(self.adaptation.connected(now), peer)
+        self._announcements.command(self.adaptation.connected(now), peer.has_nack)
         self._tell(now)
         self._wake(self)
 
@@ -165,25 +148,29 @@ class Session:
     def on_packet(self, peer: Connection, ssrc: int, packet: AudioPacket) -> bool:
         """An RTP packet of any of the connections; says whether it came because it was asked for."""
         now = packet.arrival
-        if self.life.has_ended:
-            self._telemetry.packets.add("after-end")
-            return False
-        if peer not in self._peers:
-            self._telemetry.packets.add("old-connection")
-            return False
-        self.life.heard(now)
-        if self.life.state == "paused":
-            self._telemetry.packets.add("paused")
-            return False
-        if self._stream is None or self._source != (peer, ssrc):
-            self._switch(peer, ssrc, now)
-        assert self._stream is not None
+        stream, source, life, timeline = self._stream, self._source, self.life, self._timeline
+        if stream is None or source is None or source[0] is not peer or source[1] != ssrc:
+            outcome = self._why_not(peer, now)
+            if outcome is not None:
+                self._telemetry.packets.add(outcome)
+                return False
+            stream = self._switch(peer, ssrc, now)
+        life.heard(now)
         self.adaptation.arrivals.add(packet.sequence, packet.timestamp, packet.payload, now)
-        is_repaired = self._stream.push(packet)
-        if self._timeline.has_output or self.life.has_changes:  # two packets of 20 ms out of three make none
+        is_repaired = stream.push(packet)
+        if timeline.has_output or life.has_changes:  # two packets of 20 ms out of three make none
             self._collect(now)
         self.due_at = self._next_due(now)
         return is_repaired
+
+    def _why_not(self, peer: Connection, now: float) -> str | None:
+        """What becomes of a packet that no stream waits for; None if one begins with it."""
+        if self.life.has_ended:
+            return "after-end"
+        if peer not in self._peers:
+            return "old-connection"
+        self.life.heard(now)
+        return "paused" if self.life.state == "paused" else None
 
     def nacks(self, peer: Connection, now: float) -> tuple[int, list[int]] | None:
         """What to ask that connection for again: the SSRC, and 16 bit sequence numbers in order."""
@@ -195,10 +182,10 @@ class Session:
         self._telemetry.asked.add("nack", len(sequences))
         return self._source[1], sequences
 
-    def _switch(self, peer: Connection, ssrc: int, now: float) -> None:
+    def _switch(self, peer: Connection, ssrc: int, now: float) -> AudioStream:
         self._close_stream(now)
         count = self._telemetry.packets.add
-        self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
+        stream = self._stream = AudioStream(self._timeline, count, self._break_reason, peer.has_nack)
         self._source = (peer, ssrc)
         self.adaptation.switched()
         self._note_hold(now)
@@ -206,6 +193,7 @@ class Session:
         self._stopped = None
         for old in [old for old in self._peers if old is not peer]:
             self._retire(old)
+        return stream
 
     def on_lost(self, peer: Connection, reason: str, now: float) -> None:
         """A connection failed or is given up; without another one the session is suspended."""
@@ -244,7 +232,7 @@ class Session:
         if self.life.has_ended:
             return
         if announce:
-            self.outbox.append(SessionEnding(session=self.id, n=self._ending_numbers.next(), reason=reason))
+            self._announcements.ending(reason)
         self._close_stream(now)
         self._timeline.finish()
         self.missing.end()
@@ -282,11 +270,12 @@ class Session:
         pending = self._timeline.next_due
         if pending is not None and pending < due:
             due = pending
-        if self._stream is not None:
-            waiting = self._stream.next_due
+        stream = self._stream
+        if stream is not None and not stream.is_idle:
+            waiting = stream.next_due
             if waiting is not None and waiting < due:
                 due = waiting
-            if self._stream.is_asking:
+            if stream.is_asking:
                 due = now  # the scheduler of NACKs is asked at every turn of the clock
         return due
 
@@ -305,7 +294,7 @@ class Session:
             peer = self._source[0]
             command = self.adaptation.poll(peer.rtt_s, now)
             if command is not None:
-                self._command(command, peer)
+                self._announcements.command(command, peer.has_nack)
         self._note_hold(now)
         self._ask_missing(now)
         if self.life.should_free(now):
@@ -320,6 +309,8 @@ class Session:
 
     def _ask_missing(self, now: float) -> None:
         """Tell the phone what it is asked to send again from its memory."""
+        if self.missing.is_idle:
+            return
         anchor = None
         if self._stream is not None and self._source is not None and self._timeline.anchor is not None:
             anchor = Anchor(self._source[1], *self._timeline.anchor)
@@ -328,7 +319,7 @@ class Session:
             self.delivery.want()
         ranges = self.missing.poll(now, self._timeline.expected_at(now), anchor, settle_s)
         if ranges is not None:
-            self.outbox.append(missing_list(self.id, self._numbers.next(), ranges))
+            self._announcements.missing(ranges)
 
     def late_ms(self, sample: int, now: float) -> float:
         """How far the session's clock is past this sample, in ms."""
@@ -371,22 +362,6 @@ class Session:
         """The worker said bye, or the bus is back: look at once."""
         self._collect(now)
 
-    def _command(self, command: Command, peer: Connection) -> None:
-        profile = command.profile
-        self.outbox.append(
-            MediaProfile(
-                session=self.id,
-                n=self._numbers.next(),
-                command=command.number,
-                rung=profile.rung,
-                max_bitrate=profile.max_bitrate,
-                ptime_ms=profile.ptime_ms,
-                fec=profile.fec,
-                dtx=profile.dtx,
-                nack=profile.nack and peer.has_nack,
-            )
-        )
-
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _stop(self, now: float, reason: str) -> None:
@@ -412,70 +387,26 @@ class Session:
             self._telemetry.chunk(chunk)
             overflow = self.delivery.append(chunk, now)
             if overflow is not None:
-                self._overflowed(overflow)
+                self._announcements.overflowed(overflow)
         for hole in self._timeline.drain_holes():
             if hole.is_told:
-                self._tell_gap(hole.first_sample, hole.n_samples, hole.reason)
+                self._announcements.gap(hole.first_sample, hole.n_samples, hole.reason)
             self.missing.add(*hole.doubt, hole.reason, now)
         self._poll_delivery(now)
-        self._tell_overflow()
+        self._announcements.tell_overflow(self.delivery.worker is not None or self.life.has_ended)
         self._tell(now)
-        self._wake(self)
+        if self.delivery.has_next or self.outbox or self.claims or self.retired or not self.missing.is_idle:
+            self._wake(self)
 
     def _poll_delivery(self, now: float) -> None:
         claim = self.delivery.poll(now, self._is_connected(), self._workers)
         if claim is not None:
             self.claims.append(claim)
-        for reason, total in self.delivery.failovers.items():
-            new = total - self._failovers_told.get(reason, 0)
-            if new:
-                self._failovers_told[reason] = total
-                self._telemetry.failovers.add(reason, new)
-                log.warning("asr worker changed", extra={"session": self.id, "reason": reason})
+        self._announcements.failovers(self.delivery.failovers)
 
     def _tell(self, now: float) -> None:
+        sample = self._timeline.end
         for change in self.life.drain():
-            self._tell_state(change.state, change.reason)
-        is_degraded = self.delivery.is_degraded(now)
-        if is_degraded != self._is_degraded and not self.life.has_ended:
-            self._is_degraded = is_degraded
-            self._tell_state(self.life.state, NO_WORKER if is_degraded else "asr-back")
-
-    def _tell_state(self, state: State, reason: str) -> None:
-        self.outbox.append(
-            SessionState(
-                session=self.id,
-                n=self._numbers.next(),
-                state=state,
-                reason=reason,
-                degraded=NO_WORKER if self._is_degraded else None,
-                sample=self._timeline.end,
-            )
-        )
-        log.info("session state", extra={"session": self.id, "state": state, "reason": reason})
-
-    def _tell_gap(self, first_sample: int, n_samples: int, reason: str) -> None:
-        self._telemetry.lost_ms.add(reason, n_samples * 1_000 // SAMPLE_RATE)
-        self.outbox.append(
-            Gap(
-                session=self.id,
-                n=self._numbers.next(),
-                first_sample=first_sample,
-                n_samples=n_samples,
-                reason=reason,
-            )
-        )
-
-    def _overflowed(self, overflow: Overflow) -> None:
-        """Chunks fall out one by one; they are told as stretches of 5 s, and when there is a worker again."""
-        before = self._overflow
-        first = overflow.first_sample if before is None else before.first_sample
-        self._overflow = Overflow(first, overflow.first_sample + overflow.n_samples - first)
-
-    def _tell_overflow(self) -> None:
-        overflow = self._overflow
-        is_over = self.delivery.worker is not None or self.life.has_ended
-        if overflow is not None and (is_over or overflow.n_samples >= OVERFLOW_TOLD):
-            self._overflow = None
-            self._tell_gap(overflow.first_sample, overflow.n_samples, NO_WORKER)
-            log.warning("ring overflow", extra={"session": self.id, "samples": overflow.n_samples})
+            self._announcements.state(change.state, change.reason, sample)
+        if not self.life.has_ended:
+            self._announcements.degraded(self.delivery.is_degraded(now), self.life.state, sample)

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Final
 
 from fieldcoach.common.audio import SAMPLE_RATE, Flag
-from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx
+from fieldcoach.common.opus import OpusDecoder, OpusError, is_dtx, packet_samples
 
 from .jitter import CONCEAL_UNIT, RTP_RATE, AudioPacket, Frame, FrameKind, JitterBuffer
 from .timeline import TICKS_PER_SAMPLE, Timeline
 
 _CONCEAL_SAMPLES: Final = CONCEAL_UNIT // TICKS_PER_SAMPLE
+_OK: Final = Flag.OK
+_DTX: Final = Flag.DTX
 
 
 class AudioStream:
@@ -30,7 +32,13 @@ class AudioStream:
         self._count = count
         self._jitter = JitterBuffer(count, has_nack)
         self._decoder = OpusDecoder(SAMPLE_RATE)
+        self._is_idle = False
         timeline.break_off(break_reason)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether only a packet can change anything, as mostly."""
+        return self._is_idle
 
     @property
     def next_due(self) -> float | None:
@@ -49,6 +57,18 @@ class AudioStream:
 
     def push(self, packet: AudioPacket) -> bool:
         """A packet arrived; says whether it came because it was asked for."""
+        position = self._jitter.next_in_order(packet)
+        if position is not None:
+            is_silent = is_dtx(packet.payload)
+            flags = _DTX if is_silent else _OK
+            try:
+                pcm = self._decoder.decode(packet.payload)
+            except OpusError:
+                pcm, flags = self._undecodable(packet_samples(packet.payload, SAMPLE_RATE))
+            self._timeline.audio(position, pcm, flags, packet.arrival)
+            self._is_idle = not is_silent
+            return False
+        self._is_idle = False
         repaired = self._jitter.repaired
         frames = self._jitter.push(packet)
         if frames:
@@ -95,6 +115,13 @@ class AudioStream:
             if frame.kind is FrameKind.FEC:
                 return self._decoder.decode_fec(frame.payload, n_samples), Flag.FEC
         except OpusError:
-            self._count("undecodable", 1)
+            return self._undecodable(n_samples)
+        return self._conceal(n_samples)
+
+    def _undecodable(self, n_samples: int) -> tuple[bytes, Flag]:
+        self._count("undecodable", 1)
+        return self._conceal(n_samples)
+
+    def _conceal(self, n_samples: int) -> tuple[bytes, Flag]:
         whole = max(_CONCEAL_SAMPLES, n_samples // _CONCEAL_SAMPLES * _CONCEAL_SAMPLES)
         return self._decoder.conceal(whole), Flag.PLC

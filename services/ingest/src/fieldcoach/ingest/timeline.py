@@ -22,6 +22,7 @@ MIN_GAP: Final = 3 * SAMPLE_RATE // 10
 """A hole over 300 ms is told to the coach: a word may be in it."""
 MIN_HOLE: Final = MAX_PLC // TICKS_PER_SAMPLE
 """What concealment does not cover is asked for, however short: a syllable may turn an order into another."""
+_CHUNK_BYTES: Final = 2 * CHUNK_SAMPLES
 _ZEROS: Final = bytes(2 * CHUNK_SAMPLES)
 # A packet has one flag, so flags are compared and not masked: `&` of an enum costs 2 µs, `==` of an int 0.04.
 _ON_TIME: Final = (Flag.OK, Flag.DTX)
@@ -107,11 +108,10 @@ class Timeline:
         return max(self.end, int((now - self._capture.value) * SAMPLE_RATE))
 
     def _place(self, timestamp: int, n_samples: int, arrival: float) -> None:
-        if self._anchor is None:
-            start = max(self.end, self.expected_at(arrival) - n_samples)
-            if start > self.end:
-                self.gap(start, self._break_reason)
-            self._anchor = (timestamp, start)
+        start = max(self.end, self.expected_at(arrival) - n_samples)
+        if start > self.end:
+            self.gap(start, self._break_reason)
+        self._anchor = (timestamp, start)
 
     # ── what the streams deliver ─────────────────────────────────────────────────────────────────────────
 
@@ -122,9 +122,9 @@ class Timeline:
         silence is the shorter for it.
         """
         n_samples = len(pcm) // 2
-        self._place(timestamp, n_samples, arrival)
-        start = self.position(timestamp)
-        if start > self.end:  # rounding of an odd timestamp; never more than a sample
+        if self._anchor is None:
+            self._place(timestamp, n_samples, arrival)
+        if self.position(timestamp) > self.end:  # rounding of an odd timestamp; never more than a sample
             self.silence(timestamp, arrival)
         self._append(pcm, flags, arrival)
         if flags in _ON_TIME:
@@ -207,28 +207,29 @@ class Timeline:
         return holes
 
     def _append(self, pcm: bytes, flags: Flag, arrival: float) -> None:
-        if self._pcm and flags != self._flags:
+        pending, size = self._pcm, len(pcm)
+        if pending and flags is not self._flags and flags != self._flags:
             self.cut()
-        if not self._pcm:
+        if not pending:
             self._flags = flags
             self._pending_since = arrival
-        self._pcm += pcm
-        self.end += len(pcm) // 2
+        pending += pcm
+        self.end += size // 2
         self._arrivals.append((self.end, arrival))
-        while len(self._pcm) >= 2 * CHUNK_SAMPLES:
+        while len(pending) >= _CHUNK_BYTES:
             self._emit(CHUNK_SAMPLES)
             self._pending_since = arrival
-        if len(self._pcm) + len(pcm) > 2 * CHUNK_SAMPLES:
+        if len(pending) + size > _CHUNK_BYTES:
             # another such packet would not fit: to wait for it would only hold back this one
             self.cut()
 
     def _emit(self, n_samples: int) -> None:
-        first = self.end - len(self._pcm) // 2
+        pending, arrivals = self._pcm, tuple(self._arrivals)
+        first = self.end - len(pending) // 2
         last = first + n_samples
-        arrivals = tuple(self._arrivals)
-        self._arrivals = [entry for entry in arrivals if entry[0] > last]
-        self._ready.append(Chunk(first, n_samples, self._flags, bytes(self._pcm[: 2 * n_samples]), arrivals))
-        del self._pcm[: 2 * n_samples]
+        self._ready.append(Chunk(first, n_samples, self._flags, bytes(pending[: 2 * n_samples]), arrivals))
+        del pending[: 2 * n_samples]
+        self._arrivals = [entry for entry in arrivals if entry[0] > last] if pending else []
 
     def _emit_gap(self, n_samples: int, flags: Flag) -> None:
         self.cut()

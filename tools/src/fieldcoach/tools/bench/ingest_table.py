@@ -30,11 +30,16 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
     console.print(table)
     cost, cores, machine = figures["us_per_packet"], figures["sessions_per_core"], figures["machine"]
     for line in (
-        f"at {figures['compared_sessions']} sessions, both without a bus: {cost['ours']:.0f} µs a packet,"
-        f" stock {cost['stock']:.0f}: {figures['cpu_ratio']:.1f} times as much CPU",
-        f"sessions a core: {cores['p20']} of 20 ms, {cores['p60']} of 60 ms with DTX",
+        f"at {figures['compared_sessions']} sessions, both without a bus: {_said(cost['ours'])} µs a packet,"
+        f" stock {_said(cost['stock'])}: {_said(figures['cpu_ratio'], 1)} times as much CPU",
+        f"sessions a core: {_said(cores['p20'])} of 20 ms, {_said(cores['p60'])} of 60 ms with DTX",
         f"loop lag p99 {figures['loop_lag_ms']['p99']:.1f} ms at {figures['loop_lag_sessions']} sessions;"
-        f" cost of a packet at the most sessions {figures['flatness']:.2f} of that at the fewest",
+        f" cost of a packet at the most sessions {_said(figures['flatness'], 2)} of that at the fewest",
         f"{machine['cores']} cores of {machine['cpu']}, load before the run {machine['load_1min']}",
     ):
         console.print(line, soft_wrap=True, highlight=False)
+
+
+def _said(figure: float | None, digits: int = 0) -> str:
+    """A figure, or that there is none: nobody who could give it kept up."""
+    return "—" if figure is None else f"{figure:.{digits}f}"
