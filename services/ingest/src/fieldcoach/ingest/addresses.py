@@ -3,9 +3,7 @@
 import ipaddress
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-
-from .datagrams import DatagramReader
+from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
 
@@ -20,8 +18,6 @@ class MediaAddresses:
     offered: tuple[str, ...]
     bind: str = ""
     ports: tuple[int, int] | None = None
-    reader: DatagramReader = field(default_factory=DatagramReader, compare=False, repr=False)
-    """Of all the sockets."""
 
     def sockets(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """(address to bind, addresses to offer for that socket) for each socket of a phone."""

@@ -61,7 +61,7 @@ def host_addresses() -> list[str]:
 
 
 class _StunProtocol(StunProtocol):
-    """A socket that a malformed datagram can't close."""
+    """A socket that a malformed datagram can't close (uvloop would close it on an exception)."""
 
     def __init__(self, receiver: "_IceConnection") -> None:
         super().__init__(receiver)
@@ -155,7 +155,7 @@ class _IceConnection(Connection):
         self._local_candidates_start = True
         draw = random.Random()
         for bind, offered in self._addresses.sockets():
-            protocol = self._open(bind, draw)
+            protocol = await self._open(bind, draw)
             if protocol is None:
                 self.count("bind-failed")
                 continue
@@ -166,11 +166,13 @@ class _IceConnection(Connection):
             self._local_candidates += candidates
         self._local_candidates_end = True
 
-    def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
-        protocol = _StunProtocol(self)
+    async def _open(self, bind: str, draw: random.Random) -> _StunProtocol | None:
+        loop = asyncio.get_running_loop()
         for port in self._addresses.port_candidates(draw):
             try:
-                self._addresses.reader.open(protocol, bind, port)
+                _, protocol = await loop.create_datagram_endpoint(
+                    lambda: _StunProtocol(self), local_addr=(bind, port)
+                )
             except OSError:
                 continue
             return protocol
