@@ -160,7 +160,7 @@ class Worker:
             if not is_repeat:
                 return ClaimReply(accepted=False, reason="bad-request")
         elif held is None or not held.go_on(claim):
-            recogniser = SessionRecogniser(SESSION, "en", RULES, Loudness(), from_seq=claim.from_seq)
+            recogniser = SessionRecogniser(SESSION, ("en",), RULES, Loudness(), from_seq=claim.from_seq)
             recogniser.partial_interval_s = inf
             self._scheduler.forget(SESSION)
             self.session = Session(claim, recogniser, self._world.now)

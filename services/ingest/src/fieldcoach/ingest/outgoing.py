@@ -116,6 +116,7 @@ class Outgoing:
             ingest=self._ingest,
             languages=session.languages,
             resumes=claim.resumes,
+            playbook=session.playbook,
         )
         subject = self._bus.subjects.asr_claim(claim.worker)
         try:

@@ -20,6 +20,8 @@ class WorkerHeartbeat(Message):
     bye: bool = False
     engine: str
     model: str
+    languages: tuple[Language, ...] = ()
+    """What a session may be spoken in; empty while the model is not there."""
 
 
 class ClaimRequest(Message):
@@ -36,6 +38,8 @@ class ClaimRequest(Message):
     ingest: SessionId
     languages: tuple[Language, ...] = ("en",)
     resumes: int | None = Field(default=None, ge=1)
+    playbook: str | None = Field(default=None, max_length=64)
+    """Whose vocabulary is likely to be heard."""
 
 
 class ClaimReply(Message):

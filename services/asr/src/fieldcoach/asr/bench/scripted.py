@@ -4,6 +4,7 @@ Each session plays the same visit in a loop from a place of its own (`fieldcoach
 names its line, its round and its place in the line, so a transcript tells what was said once, twice or never.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import numpy as np
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.looped import LoopedScript
 
-from ..engines.base import Hypothesis, Segment
+from ..engines.base import Hypothesis, Segment, decode_or_none
 
 AUDIBLE: Final = 0.002
 """Of full scale, within 250 ms of a word's middle: a long hole that was filled with silence says nothing. A
@@ -29,6 +30,8 @@ class ScriptedEngine:
     name: str = "scripted"
     model: str = "visit"
     languages: tuple[str, ...] = ("en",)
+    takes_hot_words: bool = False
+    is_remote: bool = False
     can_retry: bool = False
 
     def open(self) -> None:
@@ -46,6 +49,10 @@ class ScriptedEngine:
             if np.abs(pcm[max(0, word.sample - first - _NEAR) : word.sample - first + _NEAR]).max() > AUDIBLE
         ]
         return Hypothesis(" ".join(said), tokens=tuple(range(len(said))), confidence=0.9, avg_logprob=-0.1)
+
+    def decode_many(self, segments: Sequence[Segment]) -> list[Hypothesis | None]:
+        """One after the other."""
+        return [decode_or_none(self, segment) for segment in segments]
 
 
 def load_script(visit: Path) -> LoopedScript:
