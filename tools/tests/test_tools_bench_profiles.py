@@ -26,6 +26,7 @@ from fieldcoach.tools.bench.profiles_table import print_profiles
 from fieldcoach.tools.bench.speech_share import (
     begun_late,
     first_sound_s,
+    fitted,
     longest_hole_s,
     longest_missing_s,
     shares,
@@ -104,6 +105,21 @@ def test_speech_is_told_by_its_best_flag_and_what_came_later() -> None:
     assert longest_hole_s(timeline) == pytest.approx(0.3)
     assert longest_missing_s(speech, timeline, late) == pytest.approx(0.1)
     assert shares(np.zeros(10, dtype=np.bool_), timeline, []) == {}
+
+
+def test_back_fill_that_stands_late_is_put_where_it_fits() -> None:
+    speech = np.zeros(5_000 * MS, dtype=np.bool_)
+    speech[1_000 * MS : 2_000 * MS] = True
+    speech[2_400 * MS : 2_700 * MS] = True
+    late = [
+        *(stretch(1_340 + at, 20, Flag.BACKFILL, 1.0) for at in range(0, 1_000, 20)),
+        stretch(2_740, 300, Flag.BACKFILL, 1.0),
+        stretch(3_000, 300, Flag.BACKFILL, 2.0),  # of another piece, and nowhere near speech
+    ]
+    timeline = [stretch(0, 1_000), stretch(1_000, 4_000, Flag.GAP)]
+    assert shares(speech, timeline, late)["missing"] > 0.4
+    assert shares(speech, timeline, fitted(speech, late))["missing"] == 0
+    assert fitted(speech, late)[-1] == late[-1]
 
 
 def test_a_timeline_that_began_late_is_put_in_its_place() -> None:

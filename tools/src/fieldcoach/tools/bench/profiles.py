@@ -33,7 +33,15 @@ from .network import SEED, VISITS
 from .profiles_plot import save_plots
 from .profiles_table import print_profiles
 from .score import Event, Received, score_visit
-from .speech_share import begun_late, first_sound_s, longest_hole_s, longest_missing_s, shares, shifted
+from .speech_share import (
+    begun_late,
+    first_sound_s,
+    fitted,
+    longest_hole_s,
+    longest_missing_s,
+    shares,
+    shifted,
+)
 from .together import together
 from .words import WordErrors
 
@@ -166,7 +174,7 @@ async def bench_profiles(
 def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str, Any]:
     diary, gold, back_at = run.diary, run.gold, run.back_at
     lag = begun_late(run.speech, stretches)
-    stretches, late = shifted(stretches, lag), shifted(late, lag)
+    stretches, late = shifted(stretches, lag), fitted(run.speech, shifted(late, lag))
     started_at = diary.started_at
     if started_at is None:
         return {"sessions": len(diary.sessions), "speech": {}, "rungs": [], "suspended": []}

@@ -7,6 +7,9 @@ backfill    of `plc`, `gap` and `none`, what was transcribed afterwards. A range
             had no packet either, is not counted: the sound of its frames of 20 ms must not be all zeros
 missing     of `gap` and `none`, what was not
 
+After a reconnect the timeline stands later than the phone's clock by what its first packet took, so each
+piece of back-fill is moved, by half a second at most, to where its sound fits the speech.
+
 The timeline begins with the first packet that arrived, which need not be the first one sent. How much later
 it begins is found by where its announced silences fit the phone's best.
 """
@@ -27,6 +30,7 @@ _OF_FLAG = ((Flag.GAP, 1), (Flag.PLC, 2), (Flag.DTX, 3), (Flag.FEC, 4), (Flag.RE
 _WORST_HEARD = 3
 FRAME = SAMPLE_RATE // 50
 LATEST_BEGIN_S = 10
+MOST_MOVED = SAMPLE_RATE // 2
 _NOT_SOUND = Flag.GAP | Flag.PLC | Flag.BACKFILL | Flag.END
 
 
@@ -62,6 +66,26 @@ def begun_late(speech: Samples, stretches: Iterable[Stretch]) -> int:
 def shifted(stretches: Iterable[Stretch], samples: int) -> list[Stretch]:
     """The same, so much later on the timeline."""
     return [replace(stretch, start=stretch.start + samples) for stretch in stretches]
+
+
+def fitted(speech: Samples, late: Iterable[Stretch]) -> list[Stretch]:
+    """Back-fill where its sound fits the speech best; the frames of one piece go together."""
+    heard = np.concatenate(([0], np.cumsum(speech)))
+    pieces: dict[float, list[Stretch]] = {}
+    for stretch in late:
+        pieces.setdefault(stretch.arrival, []).append(stretch)
+
+    def fit(piece: list[Stretch], lag: int) -> int:
+        starts = np.array([stretch.start for stretch in piece]) + lag
+        ends = starts + [stretch.n_samples for stretch in piece]
+        return int(np.sum(heard[np.clip(ends, 0, len(speech))] - heard[np.clip(starts, 0, len(speech))]))
+
+    lags = sorted(range(-MOST_MOVED, MOST_MOVED + 1, FRAME), key=abs)
+    return [
+        moved
+        for piece in pieces.values()
+        for moved in shifted(piece, max(lags, key=lambda lag: fit(piece, lag)))
+    ]
 
 
 def longest_hole_s(stretches: Iterable[Stretch]) -> float:
