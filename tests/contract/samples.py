@@ -33,8 +33,11 @@ MESSAGES: list[m.Message] = [
         bye=True,
         engine="whisper",
         model="outlet-en",
+        languages=("en", "hi"),
     ),
-    m.ClaimRequest(session=S, epoch=2, from_seq=7, ingest=G, languages=("en", "hi-Latn")),
+    m.ClaimRequest(
+        session=S, epoch=2, from_seq=7, ingest=G, languages=("en", "hi-Latn"), playbook="outlet-en"
+    ),
     m.ClaimReply(accepted=False, reason="full"),
     m.AckBatch(worker=W, acks=(m.Ack(session=S, epoch=2, seq=41),)),
     m.BackfillAudio(
@@ -54,6 +57,7 @@ MESSAGES: list[m.Message] = [
         action="restart",
         session=S,
         languages=("en",),
+        playbook="outlet-en",
         sdp="a=ice-ufrag:x\r\n",
         resource="r1",
         etag="e1",
@@ -98,6 +102,7 @@ MESSAGES: list[m.Message] = [
         speaker="rep",
         confidence=0.75,
         low_confidence=True,
+        doubts=(m.DoubtfulSpan(first_sample=300, end_sample=500, reason="concealed"),),
         concealed_ms=60.0,
         late_ms=5.0,
         backfill=True,

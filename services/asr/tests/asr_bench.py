@@ -2,7 +2,7 @@
 and a bench that feeds chunks and runs decodes in virtual time."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fieldcoach.asr.actions import Action, Withdraw
 from fieldcoach.asr.endpoint import EndpointRules
-from fieldcoach.asr.engines.base import Engine, Hypothesis, Segment
+from fieldcoach.asr.engines.base import Engine, Hypothesis, Segment, decode_or_none
 from fieldcoach.asr.errors import DecodeFailed
 from fieldcoach.asr.jobs import Decoded, Job, Kind
 from fieldcoach.asr.recogniser import Rules, SessionRecogniser
@@ -54,6 +54,8 @@ class ScriptedEngine:
     name: str = "scripted"
     model: str = "none"
     languages: tuple[str, ...] = ("en",)
+    takes_hot_words: bool = True
+    is_remote: bool = False
     can_retry: bool = True
     script: dict[int, Hypothesis | None] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
@@ -63,6 +65,9 @@ class ScriptedEngine:
 
     def close(self) -> None:
         pass
+
+    def decode_many(self, segments: Sequence[Segment]) -> list[Hypothesis | None]:
+        return [decode_or_none(self, segment) for segment in segments]
 
     def decode(self, segment: Segment) -> Hypothesis:
         self.segments.append(segment)
@@ -110,12 +115,12 @@ class Bench:
         *,
         rules: Rules = RULES,
         cost_s: float = 0.02,
-        language: str = "en",
+        languages: tuple[str, ...] = ("en",),
     ) -> None:
         self.engine = engine
         self.cost_s = cost_s
         self.recogniser = SessionRecogniser(
-            SESSION, language, rules, detector or LoudnessDetector(), can_retry=engine.can_retry
+            SESSION, languages, rules, detector or LoudnessDetector(), can_retry=engine.can_retry
         )
         self.scheduler = Scheduler()
         self.now = 0.0

@@ -1,9 +1,11 @@
 """Committed words only grow."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fieldcoach.asr.agreement import LocalAgreement, without_overlap
+from fieldcoach.asr.engines.base import HeardWord, Hypothesis
 
 
 def test_commits_what_three_decodes_agree_on() -> None:
@@ -33,9 +35,18 @@ def test_committed_is_append_only(decodes: list[str]) -> None:
         before = committed
 
 
-def test_without_overlap() -> None:
-    assert without_overlap("ten boxes of cream", "cream biscuits") == "biscuits"
-    assert without_overlap("ten of cream", "of cream biscuits") == "biscuits"
-    assert without_overlap("ten boxes", "cream biscuits") == "cream biscuits"
-    assert without_overlap("", "cream") == "cream"
-    assert without_overlap("cream", "cream") == ""
+@pytest.mark.parametrize(
+    ("before", "text", "left"),
+    [
+        ("ten boxes of cream", "cream biscuits", "biscuits"),
+        ("ten of cream", "of cream biscuits", "biscuits"),
+        ("ten boxes", "cream biscuits", "cream biscuits"),
+        ("", "cream", "cream"),
+        ("cream", "cream", ""),
+    ],
+)
+def test_without_overlap(before: str, text: str, left: str) -> None:
+    words = tuple(HeardWord(word, 0, 1, 1.0) for word in text.split())
+    kept = without_overlap(before, Hypothesis(text, words=words))
+    assert kept.text == left
+    assert [word.text for word in kept.words] == left.split()

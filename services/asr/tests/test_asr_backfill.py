@@ -38,7 +38,7 @@ class RangeBench:
             pcm=b"",
         )
         self.run = BackfillRun(
-            self.audio, pcm.tobytes(), "en", RULES, LoudnessDetector(), AT, can_retry=engine.can_retry
+            self.audio, pcm.tobytes(), ("en",), RULES, LoudnessDetector(), AT, can_retry=engine.can_retry
         )
         self.engine = engine
         self.actions: list[Action] = []
@@ -116,7 +116,7 @@ def test_a_live_decode_of_the_same_moment_goes_first(engine: ScriptedEngine) -> 
 def said(text: str, first_s: float, end_s: float) -> FinalText:
     """A final of the live transcript; seconds in the range."""
     first, end = FIRST + round(16_000 * first_s), FIRST + round(16_000 * end_s)
-    return FinalText(1, first, end, text, (), 1, False, 0, 0, 0, 0, 0, 0, 0, 0)
+    return FinalText(1, first, end, text, (), 1, False, 0, (), "en", 0, 0, 0, 0, 0, 0, 0)
 
 
 def test_only_words_that_were_not_said_are_new(engine: ScriptedEngine) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from fieldcoach.asr.engines.base import Segment
 from fieldcoach.asr.engines.sphinx import SphinxEngine
-from fieldcoach.asr.engines.whisper import WhisperEngine, window_seconds
+from fieldcoach.asr.engines.whisper import WhisperEngine, WhisperOptions
+from fieldcoach.asr.engines.window import COARSE_S, FINE_S, window_seconds
 from fieldcoach.asr.errors import DecodeFailed
 from fieldcoach.asr.loading import calibrate
 from fieldcoach.asr.voice import FRAME, Silero
@@ -20,7 +21,7 @@ MODEL = ROOT / "models" / "outlet-en"
 
 @pytest.fixture(scope="module")
 def whisper() -> Iterator[WhisperEngine]:
-    engine = WhisperEngine(MODEL, "outlet-en", threads=1, adaptive=True, word_times=False)
+    engine = WhisperEngine(MODEL, "outlet-en", WhisperOptions(word_times=False, takes_context=False))
     engine.open()
     yield engine
     engine.close()
@@ -40,11 +41,14 @@ def line_of(visit: str, number: int) -> tuple[Segment, str]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "window"), [(0.5, 3), (2.0, 3), (2.1, 5), (6.9, 8), (14.0, 15), (14.5, 30), (40, 30)]
+    ("seconds", "fine", "coarse"),
+    [(0.5, 2, 5), (2.0, 3, 5), (4.1, 6, 8), (6.9, 8, 8), (14.0, 15, 15), (14.5, 30, 30), (40, 30, 30)],
 )
-def test_the_window_holds_the_segment_and_a_second(seconds: float, window: int) -> None:
-    assert window_seconds(round(seconds * 16_000), adaptive=True) == window
-    assert window_seconds(round(seconds * 16_000), adaptive=False) == 30
+def test_the_window_holds_the_segment_and_a_second(seconds: float, fine: int, coarse: int) -> None:
+    length = round(seconds * 16_000)
+    assert window_seconds(length, FINE_S) == fine
+    assert window_seconds(length, COARSE_S) == coarse
+    assert window_seconds(length, ()) == 30
 
 
 @pytest.mark.parametrize("is_retry", [False, True])
@@ -57,7 +61,7 @@ def test_whisper_hears_a_line(whisper: WhisperEngine, is_retry: bool) -> None:
 
 
 def test_whisper_can_place_words(whisper: WhisperEngine) -> None:
-    engine = WhisperEngine(MODEL, "outlet-en", threads=1, adaptive=True, word_times=True)
+    engine = WhisperEngine(MODEL, "outlet-en", WhisperOptions(takes_context=False))
     engine.open()
     segment, text = line_of("quick-order", 3)
     heard = engine.decode(segment)

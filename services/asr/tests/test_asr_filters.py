@@ -25,6 +25,9 @@ def heard(text: str, **rest: object) -> Hypothesis:
         (heard("Thank you!", no_speech_prob=0.7), 0.8, Verdict.STOCK_PHRASE),
         (heard("धन्यवाद।"), 0.3, Verdict.STOCK_PHRASE),
         (heard("no no no yes " * 12), 8.0, Verdict.REPETITIVE),
+        (heard("the delivery will come on monday"), 0.2, Verdict.TOO_FAST),
+        (heard("yes send me six"), 0.4, Verdict.KEEP),
+        (heard("no no no yes " * 12), 5.0, Verdict.TOO_FAST),
         (Hypothesis("no no no", tokens=(7, 7, 7)), 1.0, Verdict.LOOP),
         (Hypothesis("no no", tokens=(7, 7)), 1.0, Verdict.KEEP),
         (heard(HINDI), 9.0, Verdict.KEEP),
@@ -39,6 +42,7 @@ def test_verdicts_are_told_apart() -> None:
         Verdict.EMPTY,
         Verdict.NO_SPEECH,
         Verdict.STOCK_PHRASE,
+        Verdict.TOO_FAST,
     ]
     assert [verdict for verdict in Verdict if verdict.is_retry] == [Verdict.REPETITIVE, Verdict.LOOP]
 

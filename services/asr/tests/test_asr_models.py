@@ -135,7 +135,7 @@ def test_settings_name_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_settings_become_samples() -> None:
-    rules = AsrSettings(asr_commit_ms=480).rules
+    rules = AsrSettings(asr_commit_ms=480).rules_for(("en",))
     assert rules.endpoint.commit == 480 * 16
     assert AsrSettings(asr_threads=0).threads >= 1
     assert AsrSettings(asr_languages="en, hi").languages == ("en", "hi")

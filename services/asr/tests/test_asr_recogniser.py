@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fieldcoach.asr.actions import Complete, Dropped, Retried
 from fieldcoach.asr.engines.base import HeardWord, Hypothesis
-from fieldcoach.asr.jobs import Kind
+from fieldcoach.asr.jobs import Decoded, Job, Kind
 from fieldcoach.asr.recogniser import SessionRecogniser
+from fieldcoach.asr.utterance import FinalText
 from fieldcoach.common.audio import Flag, PcmChunk
 
 from .asr_bench import (
@@ -245,6 +246,21 @@ def test_words_said_twice_at_a_cut_are_said_once(engine: ScriptedEngine) -> None
     assert [word.text for word in bench.finals[1].words] == ["biscuits"]
 
 
+def test_the_second_part_of_a_cut_may_be_decoded_before_the_first() -> None:
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector())
+    recogniser.partial_interval_s = inf
+    jobs, said = [], []
+    for chunk in chunks_of(join(silence(0.5), speech(17), silence(1))):
+        jobs += [one for one in recogniser.push(chunk, 0.0) if isinstance(one, Job)]
+    of_first, of_second = jobs[0], jobs[-1]
+    assert (of_first.utterance, of_second.utterance) == (1, 2)
+    for job, text in ((of_second, "biscuits now"), (of_first, "ten boxes of biscuits")):
+        assert recogniser.begin(job) is not None
+        hypothesis = Hypothesis(text, tokens=tuple(range(len(text.split()))))
+        said += recogniser.end(job, Decoded(hypothesis, 0.0, 0.1), 0.1)
+    assert [one.text for one in said if isinstance(one, FinalText)] == ["ten boxes of biscuits", "now"]
+
+
 def test_nothing_but_the_overlap_after_a_cut_is_dropped(engine: ScriptedEngine) -> None:
     bench = Bench(engine)
     bench.recogniser.partial_interval_s = inf
@@ -323,23 +339,21 @@ def test_samples_that_are_known_are_not_heard_twice(bench: Bench) -> None:
         again = max(0, chunk.end_sample - 480)  # half known, half new would overlap the next
         bench.push(PcmChunk(SESSION, 1, seq + 1, again, 480, Flag.OK, chunk.pcm[-960:]))
         seq += 2
-    assert bench.recogniser._timeline is not None
-    assert bench.recogniser._timeline.head == len(pcm)
+    assert bench.recogniser._ear.timeline.head == len(pcm)
     assert len(bench.finals) == 1
 
 
 def test_a_chunk_that_is_half_known_gives_its_other_half(bench: Bench) -> None:
     bench.hear(silence(0.06))
     bench.push(PcmChunk(SESSION, 1, 1, 480, 960, Flag.OK, speech(0.06).tobytes()))
-    assert bench.recogniser._timeline is not None
-    assert bench.recogniser._timeline.head == 1_440
+    assert bench.recogniser._ear.timeline.head == 1_440
 
 
 # ── acks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def recogniser_from(seq: int) -> SessionRecogniser:
-    return SessionRecogniser(SESSION, "en", RULES, LoudnessDetector(), from_seq=seq)
+    return SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector(), from_seq=seq)
 
 
 def test_ack_before_any_audio_is_where_we_start() -> None:
@@ -428,6 +442,10 @@ def test_every_line_is_said_once_in_order_and_acks_never_fall(
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(ends))
     assert [final.utterance for final in bench.finals] == sorted({final.utterance for final in bench.finals})
     assert len(bench.of(Complete)) == 1
+    said = {final.utterance: final.text.split() for final in bench.finals}
+    for partial in bench.partials:
+        committed = partial.committed.split()
+        assert not committed or said[partial.utterance][: len(committed)] == committed
     assert RULES.endpoint.commit == 448 * MS
 
 

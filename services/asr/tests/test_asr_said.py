@@ -10,7 +10,7 @@ S = 16_000
 
 def final(text: str, first_s: float, end_s: float, words: tuple[HeardWord, ...] = ()) -> FinalText:
     first, end = round(first_s * S), round(end_s * S)
-    return FinalText(1, first, end, text, words, 1, False, 0, 0, 0, 0, 0, 0, 0, 0)
+    return FinalText(1, first, end, text, words, 1, False, 0, (), "en", 0, 0, 0, 0, 0, 0, 0)
 
 
 def published(text: str, first_s: float, end_s: float, epoch: int, *, late: bool = False) -> FinalTranscript:

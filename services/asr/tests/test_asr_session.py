@@ -15,7 +15,7 @@ from .asr_bench import RULES, SESSION, LoudnessDetector, chunks_of, silence
 
 def session(from_seq: int = 0, epoch: int = 2) -> Session:
     claim = ClaimRequest(session=SESSION, epoch=epoch, from_seq=from_seq, ingest="i" * 26)
-    recogniser = SessionRecogniser(SESSION, "en", RULES, LoudnessDetector(), from_seq=from_seq)
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector(), from_seq=from_seq)
     return Session(claim, recogniser, now=0.0)
 
 
@@ -93,7 +93,7 @@ def test_a_range_waits_until_the_live_transcript_is_past_it() -> None:
         late_ms=0,
         pcm=b"",
     )
-    run = BackfillRun(audio, bytes(1_920), "en", RULES, LoudnessDetector(), 0.0, can_retry=True)
+    run = BackfillRun(audio, bytes(1_920), ("en",), RULES, LoudnessDetector(), 0.0, can_retry=True)
     one.receive(chunk(0), 0.0)
     one.listen()
     one.late.append(run)
@@ -115,7 +115,7 @@ def test_after_the_end_no_range_waits() -> None:
         late_ms=0,
         pcm=b"",
     )
-    run = BackfillRun(audio, b"", "en", RULES, LoudnessDetector(), 0.0, can_retry=True)
+    run = BackfillRun(audio, b"", ("en",), RULES, LoudnessDetector(), 0.0, can_retry=True)
     one.late.append(run)
     one.finish(0.0)
     assert one.take_late() == [run]
@@ -126,5 +126,5 @@ def test_words_before_a_takeover_are_recalled() -> None:
         ClaimRequest(session=SESSION, epoch=epoch, from_seq=seq, ingest="i" * 26)
         for epoch, seq in ((1, 0), (2, 0), (2, 7))
     ]
-    recogniser = SessionRecogniser(SESSION, "en", RULES, LoudnessDetector())
+    recogniser = SessionRecogniser(SESSION, ("en",), RULES, LoudnessDetector())
     assert [Session(claim, recogniser, 0.0).said.is_whole for claim in claims] == [True, False, False]

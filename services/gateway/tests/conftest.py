@@ -56,7 +56,14 @@ class FakeIngest:
             self._bus.subjects.ingest_heartbeat(), ingest.model_copy(update=changes).encode()
         )
         worker = WorkerHeartbeat(
-            worker=self.id, slots=10, used=0, real_time_factor=0.1, lag_ms=0, engine="replay", model="none"
+            worker=self.id,
+            slots=10,
+            used=0,
+            real_time_factor=0.1,
+            lag_ms=0,
+            engine="replay",
+            model="none",
+            languages=("en",),
         )
         await self._bus.publish(self._bus.subjects.asr_heartbeat(), worker.encode())
 

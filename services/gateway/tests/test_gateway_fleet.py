@@ -90,6 +90,17 @@ def test_the_engine_is_the_latest_workers_until_it_leaves() -> None:
     assert known.engine(9) is None
 
 
+def test_the_languages_are_those_of_all_fresh_workers() -> None:
+    known = Fleet()
+    known.heard_worker(worker(), 0)
+    assert known.languages(1) == frozenset()  # its model is not there yet
+    known.heard_worker(worker(languages=("en",)), 1)
+    known.heard_worker(worker(B, languages=("en", "hi")), 2)
+    assert known.languages(2.5) == {"en", "hi"}
+    known.heard_worker(worker(languages=("en",)), 4)
+    assert known.languages(4.5) == {"en"}
+
+
 def test_memory_is_bounded_and_stale_members_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_module, "MAX_MEMBERS", 1)
     one = fleet(ingest(A))

@@ -93,6 +93,17 @@ async def test_a_body_that_does_not_fit(rig: Rig, body: str, status: int, kind: 
         assert "perhaps" not in json.dumps(shown)
 
 
+async def test_a_language_that_no_model_here_hears_is_refused_before_the_visit(rig: Rig) -> None:
+    url, headers = f"{rig.url}/v1/sessions", bearer(rig.user_token())
+    await rig.settle()
+    async with rig.http.post(url, json=CONSENT | {"languages": ["hi-Latn"]}, headers=headers) as response:
+        shown = await problem(response, 422, "not-supported", "languages")
+        assert "hi" in shown["detail"]
+        assert "ask for one of en" in shown["fix"]
+    async with rig.http.post(url, json=CONSENT | {"languages": ["hi", "en"]}, headers=headers) as response:
+        assert response.status == 201  # what is said in English will be heard
+
+
 async def test_another_media_type(rig: Rig) -> None:
     headers = bearer(rig.user_token()) | {"Content-Type": "text/plain"}
     async with rig.http.post(f"{rig.url}/v1/sessions", data="{}", headers=headers) as response:

@@ -32,6 +32,7 @@ def test_a_final() -> None:
         "speaker": "unknown",
         "confidence": 0.9,
         "low_confidence": False,
+        "doubts": [],
         "backfill": False,
         "concealed_ms": 0,
         "late_ms": 0,

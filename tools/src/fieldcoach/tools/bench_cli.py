@@ -42,6 +42,26 @@ def ingest(
 
 
 @bench.command()
+def asr(
+    quick: Quick = False,
+    as_json: AsJson = False,
+    visits: Visits = None,
+    minutes: Annotated[float | None, typer.Option(min=0.2, help="Of replay at each number (10)")] = None,
+    sessions: Annotated[str, typer.Option(help="Sessions at once, one run each: 10,20,40")] = "",
+    noise: Annotated[Path | None, typer.Option(help="Recordings in which nobody speaks")] = None,
+    speech: Annotated[Path | None, typer.Option(help="Recordings of one turn each")] = None,
+) -> None:
+    """Sessions per core of the recogniser, and what they get; beside it LocalAgreement."""
+    from .bench.asr.command import AsrPlan, bench_asr
+    from .bench.report import report
+
+    with reported():
+        numbers = numbers_of("--sessions", sessions)
+        plan = AsrPlan(project_root(), quick, visits, minutes, numbers, noise, speech)
+        run(report(lambda console: bench_asr(plan, console), as_json))
+
+
+@bench.command()
 def network(
     quick: Quick = False,
     as_json: AsJson = False,

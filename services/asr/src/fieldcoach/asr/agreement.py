@@ -5,8 +5,11 @@ committed is never taken back, also when a later decode would change it: a reade
 """
 
 from collections import deque
+from dataclasses import replace
 from itertools import takewhile
 from typing import Final
+
+from .engines.base import Hypothesis
 
 AGREEING: Final = 3
 """Whisper completes sentences that it has not heard to the end, and two decodes 0.6 s apart can agree on an
@@ -22,13 +25,20 @@ class LocalAgreement:
         self._last: deque[list[str]] = deque(maxlen=AGREEING)
 
     @property
+    def words(self) -> list[str]:
+        """As `committed`, one by one."""
+        return list(self._committed)
+
+    @property
     def committed(self) -> str:
         """The words that will not change before the final."""
         return " ".join(self._committed)
 
-    def update(self, text: str) -> tuple[str, str]:
+    def update(self, text: str, *, may_commit: bool = True) -> tuple[str, str]:
         """Take the newest hypothesis; returns (committed, tentative)."""
         words = text.split()
+        if not may_commit:
+            return self.committed, " ".join(words[len(self._committed) :])
         self._last.append(words)
         if len(self._last) == AGREEING and words[: len(self._committed)] == self._committed:
             agreed = takewhile(lambda said: len(set(said)) == 1, zip(*self._last, strict=False))
@@ -36,10 +46,14 @@ class LocalAgreement:
         return self.committed, " ".join(words[len(self._committed) :])
 
 
-def without_overlap(before: str, text: str, most: int = 2) -> str:
-    """`text` without its first words that also ended `before`: both parts of a cut heard them."""
-    ended, begins = before.split(), text.split()
-    for n in range(min(most, len(ended), len(begins)), 0, -1):
+OVERLAP_WORDS: Final = 4
+"""The overlap of 0.2 s holds one or two; up to 2 s more may have been committed before the cut was placed."""
+
+
+def without_overlap(before: str, hypothesis: Hypothesis) -> Hypothesis:
+    """`hypothesis` without its first words that also ended `before`: both parts of a cut heard them."""
+    ended, begins = before.split(), hypothesis.text.split()
+    for n in range(min(OVERLAP_WORDS, len(ended), len(begins)), 0, -1):
         if ended[-n:] == begins[:n]:
-            return " ".join(begins[n:])
-    return text
+            return replace(hypothesis, text=" ".join(begins[n:]), words=hypothesis.words[n:])
+    return hypothesis

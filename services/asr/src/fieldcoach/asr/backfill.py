@@ -14,6 +14,7 @@ from fieldcoach.common.audio import SAMPLE_RATE, Flag, PcmChunk
 from fieldcoach.common.messages import BackfillAudio
 
 from .actions import Action
+from .doubts import doubts_within
 from .engines.base import HeardWord, Segment
 from .jobs import Decoded, Job
 from .recogniser import Rules, SessionRecogniser
@@ -39,7 +40,7 @@ class BackfillRun:
         self,
         audio: BackfillAudio,
         pcm: bytes,
-        language: str,
+        languages: tuple[str, ...],
         rules: Rules,
         detector: VoiceDetector,
         received_at: float,
@@ -51,7 +52,7 @@ class BackfillRun:
         self._pcm = pcm
         self._received_at = received_at
         self._recogniser = SessionRecogniser(
-            self.key, language, rules, detector, can_retry=can_retry, patience_s=PATIENCE_S
+            self.key, languages, rules, detector, can_retry=can_retry, patience_s=PATIENCE_S
         )
         self._recogniser.partial_interval_s = inf
         self._finals: list[FinalText] = []
@@ -110,11 +111,13 @@ class BackfillRun:
 
     def _final(self, final: FinalText, words: tuple[HeardWord, ...], of: int, number: int) -> FinalText:
         first = max(0, words[0].start)
+        end = max(first + 1, words[-1].end)
         return replace(
             final,
             utterance=-(self._audio.range * UTTERANCES + number % UTTERANCES + 1),
             first_sample=first,
-            end_sample=max(first + 1, words[-1].end),
+            end_sample=end,
             text=final.text if len(words) == of else " ".join(word.text.strip() for word in words),
             words=words if final.words else (),
+            doubts=doubts_within(final.doubts, words, first, end),
         )

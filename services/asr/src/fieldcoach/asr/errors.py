@@ -2,7 +2,8 @@
 
 AsrError
 ├── ModelMissing           the model is not here and can't be had; the message says what to set
-├── EngineBroken           the model is here but can't be loaded
+├── EngineBroken           the model is here but can't be loaded, or the server refuses us
+├── EngineAway             the server that computes does not answer now; retryable
 └── DecodeFailed           one decode went wrong; the utterance is tried once more; retryable
 """
 
@@ -19,6 +20,12 @@ class ModelMissing(AsrError):
 
 class EngineBroken(AsrError):
     """The engine refused to load: wrong files, wrong version, no memory."""
+
+
+class EngineAway(AsrError):
+    """Whoever computes elsewhere is not there now: ask again later."""
+
+    retryable = True
 
 
 class DecodeFailed(AsrError):

@@ -41,3 +41,10 @@ class Decoded:
     hypothesis: Hypothesis | None
     started_at: float
     ended_at: float
+    together: int = 1
+    """Decodes in the same batch, which share its time."""
+
+    @property
+    def cost_s(self) -> float:
+        """Its share of the engine's time."""
+        return (self.ended_at - self.started_at) / self.together

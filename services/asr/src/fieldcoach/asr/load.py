@@ -8,7 +8,7 @@ from math import exp, inf
 from typing import Final
 
 TARGET: Final = 0.7
-"""New sessions come while the expected work stays under 70 % of the cores."""
+"""New sessions come while the expected work stays under 70 % of the cores (`ASR_LOAD_TARGET`)."""
 SPEECH_SHARE: Final = 0.6
 """Of a visit is speech."""
 SLOWED_PARTIALS_S: Final = 2.4
@@ -30,8 +30,9 @@ _LADDER: Final = ((0.5, 1.0), (0.7, 2.0), (0.85, 4.0))
 class Capacity:
     """Slots by the cost of a decode in CPU seconds."""
 
-    def __init__(self, cores: int, most: int) -> None:
+    def __init__(self, cores: int, most: int, target: float = TARGET) -> None:
         self._cores = cores
+        self._target = target
         self._most = most
         self._calibrated: float | None = None
         self._cpu_s = 0.0
@@ -62,7 +63,7 @@ class Capacity:
         """
         if self.cost == inf:
             return 0
-        return max(used, min(self._most, max(1, int(TARGET * self._cores / self.cost))))
+        return max(used, min(self._most, max(1, int(self._target * self._cores / self.cost))))
 
 
 class Pace:

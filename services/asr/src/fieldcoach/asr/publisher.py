@@ -5,6 +5,8 @@ import time
 from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import BusUnavailable
 from fieldcoach.common.messages import (
+    MAX_DOUBTS,
+    DoubtfulSpan,
     FinalTranscript,
     PartialTranscript,
     Timing,
@@ -36,7 +38,7 @@ class Publisher:
             end_sample=partial.end_sample,
             committed=partial.committed,
             tentative=partial.tentative,
-            language=session.recogniser.language,
+            language=partial.language,
         )
         try:
             await self._bus.publish(self._bus.subjects.partial(session.id), message.encode())
@@ -71,9 +73,13 @@ class Publisher:
                 Word(text=word.text, start_sample=word.start, end_sample=word.end, confidence=word.confidence)
                 for word in final.words
             ),
-            language=session.recogniser.language,
+            language=final.language,
             confidence=final.confidence,
             low_confidence=final.low_confidence,
+            doubts=tuple(
+                DoubtfulSpan(first_sample=doubt.first, end_sample=doubt.end, reason=doubt.reason.value)
+                for doubt in final.doubts[:MAX_DOUBTS]
+            ),
             concealed_ms=final.concealed / 16,
             late_ms=max(0.0, (now - final.deadline) * 1e3) if backfill_late_ms is None else backfill_late_ms,
             backfill=backfill_late_ms is not None,

@@ -1,26 +1,28 @@
 """One session's recogniser: audio and decodes in, jobs and transcripts out. No I/O, no clock of its own.
 
-The way of a chunk: `Timeline` (samples), voice detection, `Endpointer` (turns), `Utterance` (jobs), and back
+The way of a chunk: `Ear` (samples, voice detection, turns), `Utterance` (jobs), and back
 through `end` with what was decoded. Audio time rules everything, so a burst of late chunks gives the same
 words as the same chunks on time.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
-
-import numpy as np
 
 from fieldcoach.common.audio import CONCEALED, SAMPLE_RATE, Flag, PcmChunk
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
-from .endpoint import Endpointer, EndpointRules, Turn
-from .engines.base import Segment
+from .agreement import without_overlap
+from .context import Context
+from .ear import Ear
+from .endpoint import EndpointRules, Turn
+from .engines.base import Hypothesis, Segment
+from .filters import Verdict
 from .jobs import DEADLINE_S, Decoded, Job, Kind
-from .timeline import Timeline
+from .language import SHORTEST, LanguageChoice
 from .utterance import Ending, PartialText, Utterance, final_text, outcome_of
-from .voice import FRAME, VoiceDetector
+from .voice import VoiceDetector
 
 LONGEST_FILL: Final = SAMPLE_RATE
 """A hole is filled with at most 1 s of silence, which ends any utterance; the rest is skipped."""
@@ -51,35 +53,33 @@ class SessionRecogniser:
     def __init__(
         self,
         session: str,
-        language: str,
+        languages: tuple[str, ...],
         rules: Rules,
         detector: VoiceDetector,
         *,
         from_seq: int = 0,
         can_retry: bool = True,
         patience_s: float = 0.0,
+        hot_words: tuple[str, ...] = (),
     ) -> None:
         self.session = session
-        self.language = language
+        self._choice = LanguageChoice(languages[0], languages)
+        self._context = Context(hot_words)
         self.partial_interval_s = 0.6
         """Audio between two partials; set by the load, `inf` stops them."""
         self._rules = rules
-        self._detector = detector
         self._can_retry = can_retry
         self._patience_s = patience_s
         """So much later than usual decodes are due: back-fill gives way to the living."""
-        self._endpointer = Endpointer(rules.endpoint)
-        self._timeline: Timeline | None = None
+        self._ear = Ear(rules.endpoint, rules.pre_roll, detector)
+        self._endpointer = self._ear.endpointer
         self._next_seq = from_seq
-        self._seen = 0
-        """Samples before this have been through voice detection."""
-        self._floor = 0
-        """No pre-roll reaches back over this: it belongs to the utterance before."""
         self._number = 0
         self._serial = 0
         self._open: Utterance | None = None
         self._ended: deque[Utterance] = deque()
-        self._last_text = ""
+        self._said_before = ""
+        """The text of the utterance before, for the overlap of a forced cut."""
         self._finishing = False
         self._is_complete = False
         self._actions: list[Action] = []
@@ -94,9 +94,9 @@ class SessionRecogniser:
         waiting = self._ended[0] if self._ended else self._open
         if waiting is not None:
             return waiting.first_seq
-        if self._timeline is None:
+        if not self._ear.has_begun:
             return self._next_seq
-        seq = self._timeline.seq_at(self._keep_from())
+        seq = self._ear.timeline.seq_at(self._keep_from())
         return self._next_seq if seq is None else seq
 
     @property
@@ -110,9 +110,15 @@ class SessionRecogniser:
         return bool(self._ended)
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """What the session may speak, the likeliest first."""
+        current = self._choice.current
+        return current, *(language for language in self._choice.allowed if language != current)
+
+    @property
     def told_until(self) -> float:
         """Every word that began before this sample is out; infinite before and after all sound."""
-        if self._is_complete or self._timeline is None:
+        if self._is_complete or not self._ear.has_begun:
             return inf
         waiting = self._ended[0] if self._ended else self._open
         if waiting is not None:
@@ -123,74 +129,58 @@ class SessionRecogniser:
     @property
     def head(self) -> int:
         """The sample after the newest that has come."""
-        return self._timeline.head if self._timeline else 0
+        return self._ear.timeline.head if self._ear.has_begun else 0
 
     # ── audio ────────────────────────────────────────────────────────────────────────────────────────────
 
     def push(self, chunk: PcmChunk, now: float) -> list[Action]:
         """Take the next chunk in sequence, which arrived `now`."""
-        if self._timeline is None:
-            self._restart(chunk.sample_index)
-        assert self._timeline is not None
+        if not self._ear.has_begun:
+            self._ear.begin(chunk.sample_index)
+        timeline = self._ear.timeline
         self._next_seq = chunk.seq + 1
         if chunk.flags & Flag.END:
             return self.finish(now)
-        hole = chunk.sample_index - self._timeline.head
+        hole = chunk.sample_index - timeline.head
         if hole > 0:
             self._silence(hole, chunk.seq, now)
-        known = self._timeline.head - chunk.sample_index
+            timeline = self._ear.timeline
+        known = timeline.head - chunk.sample_index
         if known < chunk.n_samples:
             if chunk.flags & Flag.GAP:
                 self._silence(chunk.n_samples - known, chunk.seq, now)
             else:
                 concealed = bool(chunk.flags & CONCEALED)
-                self._timeline.append(chunk.pcm[2 * known :], chunk.seq, now, is_concealed=concealed)
+                timeline.append(chunk.pcm[2 * known :], chunk.seq, now, is_concealed=concealed)
                 self._listen(now)
         return self._take_actions()
 
     def finish(self, now: float) -> list[Action]:
         """No more audio comes: end what is open, then say `Complete` after the last final."""
         self._finishing = True
-        self._end_open(now)
+        self._end_open(now, is_cut_off=not self.is_pausing)
         self._flush()
         return self._take_actions()
 
     def _silence(self, length: int, seq: int, now: float) -> None:
-        assert self._timeline is not None
-        until = self._timeline.head + length
+        timeline = self._ear.timeline
+        until = timeline.head + length
         fill = min(length, LONGEST_FILL)
-        self._timeline.append(bytes(2 * fill), seq, now, is_concealed=True)
+        timeline.append(bytes(2 * fill), seq, now, is_concealed=True)
         self._listen(now)
         if length > fill:
             self._end_open(now)
-            self._restart(until)
-
-    def _restart(self, at: int) -> None:
-        self._timeline = Timeline(at)
-        self._seen = self._floor = at
-        self._endpointer.close()
-        self._detector.reset()
+            self._ear.begin(until)
 
     def _listen(self, now: float) -> None:
-        """Voice detection over the whole frames that are there, then what the turns ask for."""
-        timeline = self._timeline
-        assert timeline is not None
-        frames = (timeline.head - self._seen) // FRAME
-        if frames:
-            pcm = timeline.read(self._seen, self._seen + frames * FRAME)
-            for probability in self._detector(np.ascontiguousarray(pcm)):
-                turn = self._endpointer.push(self._seen, probability)
-                self._seen += FRAME
-                if turn is not None:
-                    self._turn(turn, now)
+        """Do what the turns in new sound ask for."""
+        for turn in self._ear.turns():
+            self._turn(turn, now)
         self._ask_partial(now)
-        timeline.forget(self._keep_from())
+        self._ear.timeline.forget(self._keep_from())
 
     def _keep_from(self) -> int:
-        if self._open is not None:
-            return self._open.decode_from
-        earliest = self._endpointer.earliest_onset
-        return max(self._floor, (self._seen if earliest is None else earliest) - self._rules.pre_roll)
+        return self._ear.keep_from if self._open is None else self._open.decode_from
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,7 +188,7 @@ class SessionRecogniser:
         match turn:
             case Turn.START:
                 onset = self._endpointer.onset
-                self._begin(onset, max(self._floor, onset - self._rules.pre_roll))
+                self._begin(onset, self._ear.with_pre_roll(onset))
             case Turn.PAUSE:
                 assert self._open is not None
                 self._capture()
@@ -213,36 +203,42 @@ class SessionRecogniser:
                 self._cut(now)
 
     def _begin(self, onset: int, decode_from: int, *, follows_cut: bool = False) -> None:
-        assert self._timeline is not None
         self._number += 1
-        seq, arrived = self._timeline.seq_at(decode_from), self._timeline.arrival_of(onset)
+        seq, arrived = self._ear.timeline.seq_at(decode_from), self._ear.timeline.arrival_of(onset)
         assert seq is not None
         assert arrived is not None
-        self._open = Utterance(self._number, onset, decode_from, seq, arrived, follows_cut)
+        self._context.begin(onset)
+        self._open = Utterance(
+            self._number,
+            onset,
+            decode_from,
+            seq,
+            arrived,
+            language=self._choice.current,
+            is_language_open=self._choice.is_open,
+            follows_cut=follows_cut,
+        )
 
     def _capture(self) -> None:
         """Keep the audio of the open utterance as it would be final now."""
-        utterance, timeline = self._open, self._timeline
+        utterance, timeline = self._open, self._ear.timeline
         assert utterance is not None
-        assert timeline is not None
         utterance.pcm = timeline.read(utterance.decode_from, self._endpointer.voiced_end + self._rules.tail)
 
-    def _end_open(self, now: float) -> None:
+    def _end_open(self, now: float, *, is_cut_off: bool = False) -> None:
         utterance = self._open
         if utterance is None:
             return
         if utterance.pcm is None:
             self._capture()
         end = self._endpointer.voiced_end
-        self._floor = end + self._rules.tail
-        self._endpointer.close()
-        self._close(utterance, end, self._endpointer.voiced, now)
+        self._ear.close(end + self._rules.tail)
+        self._close(utterance, end, self._endpointer.voiced, now, is_cut_off=is_cut_off)
         self._open = None
 
     def _cut(self, now: float) -> None:
-        utterance, timeline = self._open, self._timeline
+        utterance, timeline = self._open, self._ear.timeline
         assert utterance is not None
-        assert timeline is not None
         # decodes that began before the cut have heard what now belongs to the next utterance
         self._actions += [Withdraw(Kind.SPECULATIVE), Withdraw(Kind.PARTIAL)]
         utterance.resume()
@@ -255,16 +251,20 @@ class SessionRecogniser:
         self._begin(at, at - CUT_OVERLAP, follows_cut=True)
         self._close(utterance, at, voiced - self._endpointer.voiced, now)
 
-    def _close(self, utterance: Utterance, end: int, voiced: int, now: float) -> None:
-        assert self._timeline is not None
-        heard_at = self._timeline.arrival_of(end - 1)
+    def _close(
+        self, utterance: Utterance, end: int, voiced: int, now: float, *, is_cut_off: bool = False
+    ) -> None:
+        heard_at = self._ear.timeline.arrival_of(end - 1)
         utterance.ending = Ending(
             end_sample=end,
             voiced=voiced,
-            concealed=self._timeline.concealed(utterance.onset, end),
+            concealed=self._ear.timeline.concealed(utterance.onset, end),
             heard_at=now if heard_at is None else heard_at,
             decided_at=now,
+            is_cut_off=is_cut_off,
+            concealed_spans=self._ear.timeline.concealed_spans(utterance.onset, end),
         )
+        self._context.end(end)
         self._ended.append(utterance)
         if utterance.partial_job is not None and utterance.partial_reach is None:
             self._actions.append(Withdraw(Kind.PARTIAL))
@@ -286,13 +286,12 @@ class SessionRecogniser:
         utterance = self._open
         if utterance is None or utterance.pcm is not None or utterance.partial_job is not None:
             return
-        assert self._timeline is not None
-        if self.partial_interval_s == inf:
-            return
+        if self.partial_interval_s == inf or (utterance.follows_cut and self._ended):
+            return  # what the part before a cut says decides which words are new here
         due = utterance.onset + self._rules.first_partial
         if utterance.heard is not None:
             due = utterance.heard[0] + round(SAMPLE_RATE * self.partial_interval_s)
-        if self._timeline.head >= due:
+        if self._ear.timeline.head >= due:
             utterance.partial_reach = None
             utterance.partial_job = self._job(utterance, Kind.PARTIAL, now)
 
@@ -326,8 +325,7 @@ class SessionRecogniser:
     def _heard_at(self, utterance: Utterance, now: float) -> float:
         if utterance.ending is not None:
             return utterance.ending.heard_at
-        assert self._timeline is not None
-        return self._timeline.arrival_of(self._endpointer.voiced_end - 1) or now
+        return self._ear.timeline.arrival_of(self._endpointer.voiced_end - 1) or now
 
     def _is_covered(self, utterance: Utterance, reach: int | None) -> bool:
         """Whether a partial that reaches so far has heard everything that was voiced."""
@@ -341,27 +339,36 @@ class SessionRecogniser:
         if utterance is None:
             return None
         if job.kind is Kind.PARTIAL:
-            assert self._timeline is not None
-            utterance.partial_reach = self._timeline.head
-            pcm = self._timeline.read(utterance.decode_from, self._timeline.head)
+            utterance.partial_reach = self._ear.timeline.head
+            pcm = self._ear.timeline.read(utterance.decode_from, self._ear.timeline.head)
         else:
             assert utterance.pcm is not None
             utterance.has_final_started = True
             pcm = utterance.pcm
+        asks_language = self._asks_language(utterance, len(pcm))
+        utterance.has_asked_language |= asks_language
         return Segment(
             session=self.session,
             first_sample=utterance.decode_from,
             pcm=pcm,
-            language=self.language,
+            language=utterance.language,
             is_final=job.kind is not Kind.PARTIAL,
             is_retry=job.is_retry,
+            choice=self._choice if asks_language else None,
+            context=self._context.text,
+            hot_words=self._context.hot_words,
         )
+
+    def _asks_language(self, utterance: Utterance, length: int) -> bool:
+        return utterance.is_language_open and length - (utterance.onset - utterance.decode_from) >= SHORTEST
 
     def end(self, job: Job, decoded: Decoded, now: float) -> list[Action]:
         """A job that had begun is done."""
         utterance = self._find(job)
         if utterance is None:
             return []  # speech has resumed since
+        if decoded.hypothesis is not None:
+            self._note_language(utterance, decoded.hypothesis)
         if job.kind is Kind.PARTIAL:
             self._end_partial(utterance, decoded, now)
         else:
@@ -369,6 +376,16 @@ class SessionRecogniser:
             self._settle(utterance, decoded, now)
         self._flush()
         return self._take_actions()
+
+    def _note_language(self, utterance: Utterance, hypothesis: Hypothesis) -> None:
+        if not utterance.is_language_open or not utterance.has_asked_language:
+            return
+        before = self._choice.current
+        if hypothesis.language_probabilities:
+            self._choice = self._choice.decide(hypothesis.language_probabilities)
+        utterance.language, utterance.is_language_open = hypothesis.language or before, False
+        if self._choice.current != before:
+            self._context.forget()
 
     def lapse(self, job: Job) -> None:
         """A queued partial grew too old and was dropped; the next chunk asks again."""
@@ -385,23 +402,29 @@ class SessionRecogniser:
         assert reach is not None
         if decoded.hypothesis is not None:
             utterance.heard = (reach, decoded)
-            committed, tentative = utterance.agreement.update(decoded.hypothesis.text)
+            new = self._new_words(utterance, decoded.hypothesis)
+            # nothing is committed before the language is known: another one has other words
+            may_commit = not utterance.is_language_open
+            committed, tentative = utterance.agreement.update(new.text, may_commit=may_commit)
             if utterance.ending is None and (committed or tentative):
                 self._actions.append(
-                    PartialText(utterance.number, utterance.onset, reach, committed, tentative)
+                    PartialText(
+                        utterance.number, utterance.onset, reach, committed, tentative, utterance.language
+                    )
                 )
         if utterance.pcm is not None and utterance.outcome is None:
             self._ask_final(utterance, now)
 
     def _settle(self, utterance: Utterance, decoded: Decoded, now: float) -> None:
         """Take the decode for the final, or ask for another one if a filter fires."""
-        utterance.decode_s += decoded.ended_at - decoded.started_at
+        utterance.decode_s += decoded.cost_s
         voiced = self._endpointer.voiced if utterance.ending is None else utterance.ending.voiced
         tries = [decoded] if utterance.first_try is None else [utterance.first_try, decoded]
         outcome = outcome_of(tries, voiced / SAMPLE_RATE)
         has_failed = outcome.hypothesis is None
         if utterance.first_try is None and (has_failed or (outcome.verdict.is_retry and self._can_retry)):
             utterance.first_try = decoded
+            self._context.forget()
             self._actions.append(Retried("decode-failed" if has_failed else outcome.verdict))
             self._ask_final(utterance, now)
             return
@@ -417,19 +440,27 @@ class SessionRecogniser:
             self._emit(self._ended.popleft())
         if self._finishing and self._open is None and not self._ended:
             self._finishing, self._is_complete = False, True
-            self._actions.append(Complete(self._timeline.head if self._timeline else 0))
+            self._actions.append(Complete(self._ear.timeline.head if self._ear.has_begun else 0))
 
     def _emit(self, utterance: Utterance) -> None:
         outcome, ending = utterance.outcome, utterance.ending
         assert outcome is not None
         assert ending is not None
-        hypothesis = outcome.hypothesis
-        if hypothesis is None or outcome.verdict.is_drop:
-            self._actions.append(Dropped("decode-failed" if hypothesis is None else outcome.verdict))
+        if outcome.hypothesis is not None:
+            outcome = replace(outcome, hypothesis=self._new_words(utterance, outcome.hypothesis))
+        final = final_text(utterance, outcome, ending)
+        self._said_before = final.text if final is not None else ""
+        if final is not None:
+            self._context.said(final.text, is_trusted=not final.low_confidence)
+            self._actions.append(final)
             return
-        final = final_text(utterance, hypothesis, outcome, ending, self._last_text)
-        self._last_text = hypothesis.text
-        self._actions.append(final if final.text else Dropped("overlap"))
+        self._context.forget()
+        reason = "decode-failed" if outcome.hypothesis is None else outcome.verdict.value
+        self._actions.append(Dropped("overlap" if outcome.verdict is Verdict.KEEP else reason))
+
+    def _new_words(self, utterance: Utterance, hypothesis: Hypothesis) -> Hypothesis:
+        """Without the words that the part before a cut has said."""
+        return without_overlap(self._said_before, hypothesis) if utterance.follows_cut else hypothesis
 
     def _take_actions(self) -> list[Action]:
         actions, self._actions = self._actions, []

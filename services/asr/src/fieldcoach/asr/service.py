@@ -7,31 +7,27 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from fieldcoach.common.audio import unpack_chunk
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.errors import BusUnavailable, MessageRejected
+from fieldcoach.common.errors import BusUnavailable
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
     Ack,
     AckBatch,
-    BackfillAudio,
-    BackfillReply,
     ClaimReply,
     ClaimRequest,
-    FinalTranscript,
     WorkerHeartbeat,
 )
 from fieldcoach.common.telemetry import Headers
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
-from .backfill import BackfillRun
 from .decoders import Decoders
 from .engines.base import Engine, Segment
 from .errors import AsrError
 from .jobs import Decoded, Job, Kind
+from .late import Filled, LateRanges, LateText, Outbound
 from .load import Capacity, Pace
 from .loading import load
 from .publisher import Publisher
@@ -55,21 +51,6 @@ LISTEN_S: Final = 0.005
 """The event loop listens for 5 ms at most before it looks at the bus again."""
 
 
-@dataclass(frozen=True, slots=True)
-class _LateText:
-    """A final of back-fill."""
-
-    final: FinalText
-    run: BackfillRun
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """All finals of a range are out."""
-
-    done: asyncio.Event
-
-
 class AsrService:
     """One worker process."""
 
@@ -80,21 +61,23 @@ class AsrService:
         self.telemetry = AsrTelemetry()
         self._publisher = Publisher(bus, self.telemetry)
         self._scheduler = Scheduler()
-        self._capacity = Capacity(settings.threads, settings.asr_max_sessions)
+        self._capacity = Capacity(settings.threads, settings.asr_max_sessions, settings.asr_load_target)
         self._pace = Pace(settings.threads)
         self._sessions: dict[str, Session] = {}
         self._engine: Engine | None = None
         self._decoders: Decoders | None = None
         self._silero: Silero | None = None
+        self._hot_words: dict[str, tuple[str, ...]] = {}
+        """By playbook."""
         self._reason: str | None = "loading the model"
         self._draining = False
         self.has_drained = False
         """Whether `drain` is through."""
         self._audio = asyncio.Event()
-        self._outbound: asyncio.Queue[
-            tuple[Session, PartialText | FinalText | Complete | _LateText | _Filled]
-        ] = asyncio.Queue()
-        self._backfills: dict[str, tuple[Session, BackfillRun, asyncio.Event]] = {}
+        self._outbound: Outbound = asyncio.Queue()
+        self._late = LateRanges(
+            bus, settings.rules_for, self._sessions, self._scheduler, self._outbound, self.telemetry
+        )
         self._said = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -105,7 +88,7 @@ class AsrService:
         subjects = self._bus.subjects
         await self._bus.subscribe(subjects.audio_of_worker(self.worker), self._receive)
         await self._bus.serve(subjects.asr_claim(self.worker), self._claim)
-        await self._bus.serve(subjects.asr_backfill(self.worker), self._backfill)
+        await self._bus.serve(subjects.asr_backfill(self.worker), self._late.serve)
         for work in (self._load(), self._tick(), self._listen(), self._publish()):
             self._tasks.append(asyncio.ensure_future(work))
 
@@ -139,7 +122,7 @@ class AsrService:
 
     def begin_draining(self) -> None:
         """Claim nothing more."""
-        self._draining = True
+        self._draining = self._late.is_draining = True
 
     def _owes_finals(self) -> bool:
         owed = any(session.recogniser.owes_finals for session in self._sessions.values())
@@ -151,8 +134,11 @@ class AsrService:
         def progress(come: str) -> None:
             self._reason = f"downloading the model: {come}"
 
+        def not_yet(reason: str) -> None:
+            self._reason = reason
+
         try:
-            loaded = await load(self._settings, progress)
+            loaded = await load(self._settings, progress, not_yet)
         except AsrError as error:
             self._reason = str(error)
             log.error("not ready", extra={"error": str(error)})
@@ -163,9 +149,18 @@ class AsrService:
             return
         engine = loaded.engine
         self._silero = loaded.silero
+        self._hot_words = loaded.hot_words
         self._capacity.calibrate(loaded.decode_s)
-        self._decoders = Decoders(engine, self._settings.threads, self._scheduler, self._begin, self._end)
+        self._decoders = Decoders(
+            engine,
+            self._settings.threads,
+            self._scheduler,
+            self._begin,
+            self._end,
+            batch=self._settings.asr_batch,
+        )
         self._engine = engine
+        self._late.open(engine, loaded.silero, self._decoders)
         self._reason = None
         log.info(
             "ready",
@@ -203,7 +198,7 @@ class AsrService:
             return "draining"
         if self._engine is None or self._silero is None:
             return "not-ready"
-        if self._language(claim) is None:
+        if not self._languages(claim):
             log.warning(
                 "refused a session in other languages than ours",
                 extra={"session": claim.session, "wanted": claim.languages, "offered": self._offered()[:10]},
@@ -223,13 +218,15 @@ class AsrService:
             self._release(held, "claimed-again")
         assert self._engine is not None
         assert self._silero is not None
+        languages = self._languages(claim)
         recogniser = SessionRecogniser(
             claim.session,
-            self._language(claim) or self._engine.languages[0],
-            self._settings.rules,
+            languages,
+            self._settings.rules_for(languages),
             self._silero.stream(),
             from_seq=claim.from_seq,
             can_retry=self._engine.can_retry,
+            hot_words=self._hot_words.get(claim.playbook or "", ()),
         )
         session = Session(claim, recogniser, time.monotonic())
         if held is not None:
@@ -244,11 +241,11 @@ class AsrService:
         known = self._engine.languages
         return tuple(one for one in self._settings.languages if one in known) or known
 
-    def _language(self, claim: ClaimRequest) -> str | None:
-        """The first wanted language that we offer; `hi-Latn` is heard as `hi`."""
+    def _languages(self, claim: ClaimRequest) -> tuple[str, ...]:
+        """The wanted languages that we offer; `hi-Latn` is heard as `hi`."""
         offered = self._offered()
-        wanted = (language.partition("-")[0] for language in claim.languages)
-        return next((language for language in wanted if language in offered), None)
+        wanted = dict.fromkeys(language.partition("-")[0] for language in claim.languages)
+        return tuple(language for language in wanted if language in offered)
 
     # ── listening and decoding ───────────────────────────────────────────────────────────────────────────
 
@@ -269,109 +266,19 @@ class AsrService:
                     until = time.monotonic() + LISTEN_S
                 waiting = [session for session in self._sessions.values() if session.has_waiting]
 
-    async def _backfill(self, payload: bytes) -> BackfillReply:
-        """A missing range of a session of ours has come: transcribe it, answer when its words are out."""
-        audio = BackfillAudio.decode(payload)
-        session = self._sessions.get(audio.session)
-        if session is None or self._silero is None or self._engine is None:
-            return BackfillReply(accepted=False, reason="unclaimed")
-        if self._draining or session.is_finishing:
-            return BackfillReply(accepted=False, reason="draining" if self._draining else "ending")
-        session.heard_at = time.monotonic()  # the line may be silent meanwhile, and has not gone elsewhere
-        pcm = session.gather(audio)
-        if pcm is None:
-            return BackfillReply(accepted=False, reason="bad-request")
-        if audio.piece + 1 < audio.pieces:
-            return BackfillReply(accepted=True)
-        session.late_pcm = 0, []
-        if not session.said.is_whole:
-            await self._recall(session)
-        run = BackfillRun(
-            audio,
-            pcm,
-            session.recogniser.language,
-            self._settings.rules,
-            self._silero.stream(),
-            time.monotonic(),
-            can_retry=self._engine.can_retry,
-        )
-        if run.key in self._backfills:
-            return BackfillReply(accepted=False, reason="bad-request")
-        done = asyncio.Event()
-        self._backfills[run.key] = session, run, done
-        session.backfills += 1
-        try:
-            for actions in run.listen():
-                self._do_late(session, run, actions)
-                await asyncio.sleep(0)
-            if self._decoders:
-                self._decoders.dispatch()
-            await done.wait()
-            if run in session.late:  # the session has gone elsewhere, and with it what was said
-                return BackfillReply(accepted=False, reason="unclaimed")
-        finally:
-            del self._backfills[run.key]
-            self._scheduler.forget(run.key)
-            session.backfills -= 1
-            session.heard_at = time.monotonic()
-            if not session.backfills and session.held is not None:
-                self._outbound.put_nowait((session, session.held))
-        return BackfillReply(accepted=True)
-
-    async def _recall(self, session: Session) -> None:
-        """What others published of a session that we took over: its words may lie at the edges of a hole."""
-        published: list[FinalTranscript] = []
-        for payload, _ in await self._bus.replay([self._bus.subjects.final(session.id)]):
-            try:
-                published.append(FinalTranscript.decode(payload))
-            except MessageRejected as rejected:
-                self._bus.faults.add(f"rejected-{rejected.reason}")
-        session.said.recall(published, session.epoch)
-
-    def _do_late(self, session: Session, run: BackfillRun, actions: list[Action]) -> None:
-        """As `_do`, for a range that came late: there are no partials."""
-        for action in actions:
-            match action:
-                case Job():
-                    self._scheduler.submit(action)
-                case Withdraw(kind):
-                    self._scheduler.withdraw(run.key, kind)
-                case FinalText():
-                    run.add(action)
-                case Complete():
-                    session.late.append(run)
-                    self._tell_late(session)
-                case Retried(reason):
-                    self.telemetry.filters.add(f"retried-{reason}")
-                case Dropped(reason):
-                    self.telemetry.filters.add(f"dropped-{reason}")
-                    self.telemetry.finals.add("dropped")
-
-    def _tell_late(self, session: Session) -> None:
-        """Say what is new of the ranges that the live transcript is past, and that they are through."""
-        for run in session.take_late():
-            news = run.news(session.said)
-            if not news:
-                self.telemetry.finals.add("backfill-nothing-new")
-            for final in news:
-                session.said.add(final)
-                self._outbound.put_nowait((session, _LateText(final, run)))
-            self._outbound.put_nowait((session, _Filled(self._backfills[run.key][2])))
-
     def _begin(self, job: Job) -> Segment | None:
-        if (late := self._backfills.get(job.session)) is not None:
-            return late[1].begin(job)
+        if self._late.owns(job):
+            return self._late.begin(job)
         session = self._sessions.get(job.session)
         return session.recogniser.begin(job) if session else None
 
     def _end(self, job: Job, decoded: Decoded) -> None:
-        took_s = decoded.ended_at - decoded.started_at
+        took_s = decoded.cost_s
         self.telemetry.decodes.add(job.kind.value)
         self.telemetry.decode.record_ms(took_s * 1e3)
         self.telemetry.decode_s += took_s
-        if (late := self._backfills.get(job.session)) is not None:
-            owner, run, _ = late
-            self._do_late(owner, run, run.end(job, decoded, time.monotonic()))
+        if self._late.owns(job):
+            self._late.end(job, decoded)
             return
         session = self._sessions.get(job.session)
         if session is None:
@@ -401,7 +308,7 @@ class AsrService:
                 case Dropped(reason):
                     self.telemetry.filters.add(f"dropped-{reason}")
                     self.telemetry.finals.add("dropped")
-        self._tell_late(session)
+        self._late.tell(session)
         for job in self._scheduler.take_dropped():
             self.telemetry.partials.add("late")
             if (owner := self._sessions.get(job.session)) is not None:
@@ -416,11 +323,11 @@ class AsrService:
                 case FinalText():
                     assert self._engine is not None
                     await self._publisher.final(session, what, self._engine)
-                case _LateText(late, run):
+                case LateText(late, run):
                     assert self._engine is not None
                     late_ms = run.late_ms(time.monotonic())
                     await self._publisher.final(session, late, self._engine, late_ms)
-                case _Filled(done):
+                case Filled(done):
                     done.set()
                 case Complete() if session.backfills:
                     session.held = what
@@ -435,8 +342,7 @@ class AsrService:
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
             self._scheduler.forget(session.id)
-            for run in session.late:
-                self._backfills[run.key][2].set()
+            self._late.release(session)
             self.telemetry.sessions.add(reason)
             log.info("released", extra={"session": session.id, "epoch": session.epoch, "reason": reason})
 
@@ -453,7 +359,10 @@ class AsrService:
             elapsed = now - before[0]
             self._pace.observe(worked - before[2], elapsed)
             if self._engine is not None:
-                self._capacity.observe(cpu - before[1], elapsed * len(self._sessions), decodes - before[3])
+                work = worked - before[2] if self._engine.is_remote else 0.0
+                self._capacity.observe(
+                    cpu - before[1] + work, elapsed * len(self._sessions), decodes - before[3]
+                )
             before = now, cpu, worked, decodes
             for session in list(self._sessions.values()):
                 if now - session.heard_at > SILENT_S and not session.is_finishing:
@@ -479,6 +388,7 @@ class AsrService:
             bye=self._draining,
             engine=self._engine.name if self._engine else self._settings.asr_engine,
             model=self._engine.model if self._engine else os.path.basename(self._settings.asr_model),
+            languages=self._offered() if self._engine else (),
         )
         await self._send(self._bus.subjects.asr_heartbeat(), beat.encode())
 

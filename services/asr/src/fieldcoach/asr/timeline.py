@@ -73,6 +73,18 @@ class Timeline:
             if piece.is_concealed
         )
 
+    def concealed_spans(self, first: int, end: int) -> tuple[tuple[int, int], ...]:
+        """The stretches between `first` and `end` that nobody spoke; neighbours are joined."""
+        spans: list[tuple[int, int]] = []
+        for piece in self._pieces:
+            begin, until = max(piece.first, first), min(piece.end, end)
+            if not piece.is_concealed or begin >= until:
+                continue
+            if spans and spans[-1][1] == begin:
+                begin = spans.pop()[0]
+            spans.append((begin, until))
+        return tuple(spans)
+
     def quietest(self, first: int, end: int, width: int) -> int:
         """The middle of the quietest `width` samples between `first` and `end`."""
         first = max(first, self.base)

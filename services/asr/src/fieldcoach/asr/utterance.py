@@ -1,8 +1,11 @@
 """One utterance from its first voiced frame to its final, and what is known of it so far."""
 
 from dataclasses import dataclass, field, replace
+from math import inf
 
-from .agreement import LocalAgreement, without_overlap
+from .agreement import LocalAgreement
+from .binding import bind
+from .doubts import Doubt, Span, doubts_of
 from .engines.base import HeardWord, Hypothesis, Pcm
 from .filters import LOW_LOGPROB, Verdict, judge
 from .jobs import DEADLINE_S, Decoded, Job, Kind
@@ -18,6 +21,10 @@ class Ending:
     heard_at: float
     """Arrival of the last speech sample."""
     decided_at: float
+    is_cut_off: bool = False
+    """No pause ended it: the sound did, perhaps within a word."""
+    concealed_spans: tuple[Span, ...] = ()
+    """Stretches that nobody spoke: lost packets, gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,14 @@ class Utterance:
     """The chunk in which `decode_from` lies: what another worker would need."""
     heard_first_at: float
     """Arrival of the first voiced sample."""
+    language: str = ""
+    """In which it is decoded."""
+    is_language_open: bool = False
+    """More than one language is allowed, and it has not been decided which one this is."""
+    has_asked_language: bool = False
+    """An engine has been asked; one that does not tell leaves it at the session's."""
     follows_cut: bool = False
+    """Its first words are also the last ones of the utterance before."""
     agreement: LocalAgreement = field(default_factory=LocalAgreement)
 
     partial_job: Job | None = None
@@ -95,6 +109,7 @@ class PartialText:
     end_sample: int
     committed: str
     tentative: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +125,9 @@ class FinalText:
     confidence: float
     low_confidence: bool
     concealed: int
+    doubts: tuple[Doubt, ...]
+    """Where the text is not to be trusted."""
+    language: str
     heard_first_at: float
     heard_at: float
     decided_at: float
@@ -119,24 +137,40 @@ class FinalText:
     decode_s: float
 
 
-def final_text(
-    utterance: Utterance, hypothesis: Hypothesis, outcome: Outcome, ending: Ending, before: str
-) -> FinalText:
-    """The utterance as it is published; `before` is the text of the one before, for a forced cut."""
-    text = without_overlap(before, hypothesis.text) if utterance.follows_cut else hypothesis.text
-    repeated = len(hypothesis.text.split()) - len(text.split())
+def final_text(utterance: Utterance, outcome: Outcome, ending: Ending) -> FinalText | None:
+    """The utterance as it is published; None if nothing was said in it.
+
+    What has been committed is said, whatever the last decode or a filter makes of it.
+    """
+    committed = utterance.agreement.words
+    hypothesis = outcome.hypothesis
+    has_failed = hypothesis is None or outcome.verdict.is_drop
+    if hypothesis is None or has_failed:
+        if not committed:
+            return None
+        hypothesis = Hypothesis(utterance.agreement.committed, confidence=0.0, avg_logprob=-inf)
+    hypothesis = bind(committed, hypothesis)
+    if not hypothesis.text:
+        return None
+    words = tuple(
+        replace(word, start=utterance.decode_from + word.start, end=utterance.decode_from + word.end)
+        for word in hypothesis.words
+    )
+    doubts = doubts_of(utterance.onset, ending.end_sample, words, ending.concealed_spans, ending.is_cut_off)
     return FinalText(
         utterance=utterance.number,
         first_sample=utterance.onset,
         end_sample=ending.end_sample,
-        text=text,
-        words=tuple(
-            replace(word, start=utterance.decode_from + word.start, end=utterance.decode_from + word.end)
-            for word in hypothesis.words[repeated:]
-        ),
+        text=hypothesis.text,
+        words=words,
         confidence=hypothesis.confidence,
-        low_confidence=outcome.verdict.is_retry or hypothesis.avg_logprob < LOW_LOGPROB,
+        low_confidence=has_failed
+        or outcome.verdict.is_retry
+        or ending.is_cut_off
+        or hypothesis.avg_logprob < LOW_LOGPROB,
         concealed=ending.concealed,
+        doubts=doubts,
+        language=utterance.language,
         heard_first_at=utterance.heard_first_at,
         heard_at=ending.heard_at,
         decided_at=ending.decided_at,

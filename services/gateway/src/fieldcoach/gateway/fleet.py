@@ -94,6 +94,15 @@ class Fleet:
         fresh = [(heard, beat) for beat, heard in self._workers.values() if now - heard < FRESH_S]
         return max(fresh, key=lambda pair: pair[0])[1] if fresh else None
 
+    def languages(self, now: float) -> frozenset[str]:
+        """What the fresh workers can hear between them; empty while none has told."""
+        return frozenset(
+            language
+            for beat, heard in self._workers.values()
+            if now - heard < FRESH_S
+            for language in beat.languages
+        )
+
     def _forget_stale(self, now: float) -> bool:
         before = len(self._ingests) + len(self._workers)
         self._ingests = {key: item for key, item in self._ingests.items() if now - item.heard < FRESH_S}

@@ -142,6 +142,14 @@ def _final(final: FinalTranscript, sent_at: float) -> Json:
         "speaker": final.speaker,
         "confidence": final.confidence,
         "low_confidence": final.low_confidence,
+        "doubts": [
+            {
+                "start": seconds(doubt.first_sample),
+                "end": seconds(doubt.end_sample),
+                "reason": doubt.reason,
+            }
+            for doubt in final.doubts
+        ],
         "concealed_ms": final.concealed_ms,
         "late_ms": final.late_ms,
         "backfill": final.backfill,

@@ -88,6 +88,7 @@ class Sessions:
         """
         begun_at, now = unix_ms(), time.monotonic()
         self._check_limits(user, now)
+        self._check_languages(request, now)
         placed = self._place(now)
         if not self._bus.is_connected:
             raise _bus_away()
@@ -148,6 +149,7 @@ class Sessions:
             action=action,
             session=claims.sid,
             languages=claims.languages,
+            playbook=claims.playbook,
             sdp=sdp,
             resource=resource,
             etag=etag[:MAX_ETAGS_CHARS],
@@ -295,6 +297,21 @@ class Sessions:
                     f"{self._settings.sessions_per_user} sessions are open",
                     fix="end one of them",
                     retry_after_s=OPEN_SESSIONS_RETRY_S,
+                )
+            )
+
+    def _check_languages(self, request: CreateSession, now: float) -> None:
+        """Nobody should find out in the shop that none of the models here knows the language."""
+        offered = self._fleet.languages(now)
+        wanted = {language.partition("-")[0] for language in request.languages}
+        if offered and offered.isdisjoint(wanted):
+            raise Refused(
+                problem(
+                    "not-supported",
+                    f"no model here hears {', '.join(sorted(wanted))}",
+                    field="languages",
+                    fix=f"ask for one of {', '.join(sorted(offered)[:10])}, or start an asr worker whose "
+                    "model knows it (ASR_MODEL)",
                 )
             )
 

@@ -108,6 +108,7 @@ class Outgoing:
             from_seq=claim.from_seq,
             ingest=self._ingest,
             languages=session.languages,
+            playbook=session.playbook,
         )
         subject = self._bus.subjects.asr_claim(claim.worker)
         try:

@@ -126,6 +126,7 @@ class Placement:
                 self._timing,
                 past,
                 self._settings.rung or None,
+                playbook=request.playbook,
             )
             subjects = self._bus.subjects
             self._subscriptions[session.id] = [

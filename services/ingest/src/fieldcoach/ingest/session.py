@@ -64,10 +64,13 @@ class Session:
         timing: SessionTiming | None = None,
         resumption: Resumption | None = None,
         held_rung: Rung | None = None,
+        *,
+        playbook: str | None = None,
     ) -> None:
         timing = timing or SessionTiming()
         self.id = session
         self.languages = languages
+        self.playbook = playbook
         self.life = SessionLife(now, timing.life)
         self.delivery = Delivery(session, timing.delivery)
         self.uplinks = UplinkTimes()

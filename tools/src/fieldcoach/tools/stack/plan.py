@@ -69,6 +69,7 @@ def service_environment(
             made |= {"MEDIA_HOSTS": HOST, **_PATIENCE}
         case "asr":
             made["ASR_MODELS_DIR"] = str(options.root / "models")
+            made["PLAYBOOKS_DIR"] = str(options.root / "playbooks")
         case "coach":
             made["PLAYBOOKS_DIR"] = str(options.root / "playbooks")
         case "gateway":

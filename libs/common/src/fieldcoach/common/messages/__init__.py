@@ -49,9 +49,10 @@ from .signalling import (
     SignalReply,
     SignalRequest,
 )
-from .transcripts import FinalTranscript, PartialTranscript, Timing, Word
+from .transcripts import MAX_DOUBTS, DoubtfulSpan, FinalTranscript, PartialTranscript, Timing, Word
 
 __all__ = [
+    "MAX_DOUBTS",
     "MAX_EVENT_BYTES",
     "MAX_OPUS_BYTES",
     "MAX_SDP_BYTES",
@@ -68,6 +69,7 @@ __all__ = [
     "ControlMessage",
     "Cue",
     "CueAcknowledged",
+    "DoubtfulSpan",
     "EventMessage",
     "FinalTranscript",
     "Gap",

@@ -20,6 +20,8 @@ class WorkerHeartbeat(Message):
     bye: bool = False
     engine: str
     model: str
+    languages: tuple[Language, ...] = ()
+    """What a session may be spoken in; empty while the model is not there."""
 
 
 class ClaimRequest(Message):
@@ -31,6 +33,8 @@ class ClaimRequest(Message):
     from_seq: int = Field(ge=0)
     ingest: SessionId
     languages: tuple[Language, ...] = ("en",)
+    playbook: str | None = Field(default=None, max_length=64)
+    """Whose vocabulary is likely to be heard."""
 
 
 class ClaimReply(Message):

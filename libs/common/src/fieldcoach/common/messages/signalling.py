@@ -34,6 +34,7 @@ class SignalRequest(Message):
     action: Literal["offer", "audio", "restart", "trickle", "pause", "resume", "close", "end"]
     session: SessionId
     languages: tuple[Language, ...] = ("en",)
+    playbook: str | None = Field(default=None, max_length=64)
     sdp: str = Field(default="", max_length=MAX_SDP_BYTES)
     resource: str = Field(default="", max_length=64)
     etag: str = Field(default="", max_length=512)

@@ -35,6 +35,24 @@ class Timing(BaseModel):
     published_at: float
 
 
+MAX_DOUBTS = 32
+"""Stretches a final tells of; more would only say that none of it is certain."""
+
+
+class DoubtfulSpan(BaseModel):
+    """A stretch of a final that is not to be trusted.
+
+    `word`: the engine is not sure; `concealed`: lost packets, nobody spoke these samples; `cut-off`: the
+    sound ended in the middle of speech.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first_sample: int
+    end_sample: int
+    reason: Literal["word", "concealed", "cut-off"]
+
+
 class PartialTranscript(Message):
     """The open utterance so far. `committed` only grows; `tentative` may change. Latest `n` wins."""
 
@@ -70,6 +88,7 @@ class FinalTranscript(Message):
     speaker: Literal["rep", "other", "unknown"] = "unknown"
     confidence: float = Field(ge=0, le=1)
     low_confidence: bool = False
+    doubts: tuple[DoubtfulSpan, ...] = Field(default=(), max_length=MAX_DOUBTS)
     concealed_ms: float = Field(default=0, ge=0)
     late_ms: float = Field(default=0, ge=0)
     backfill: bool = False

@@ -5,11 +5,18 @@ utterance so far, finals are decodes of the ended one. A remote engine (an HTTP 
 fits the same interface, because a segment says whose it is and where on the session's clock it lies.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from ..errors import DecodeFailed
+from ..language import LanguageChoice
+
+log = logging.getLogger(__name__)
 
 Pcm = npt.NDArray[np.float32]
 """Mono samples in -1..1 at 16 kHz."""
@@ -28,6 +35,12 @@ class Segment:
     """A partial may be cheaper (no word times)."""
     is_retry: bool = False
     """A filter has fired on the first decode: take the whole window and search wider."""
+    choice: LanguageChoice | None = None
+    """Detect the language and decide by this; None: it is `language`."""
+    context: str = ""
+    """What was said just before, for an engine that can make use of it."""
+    hot_words: tuple[str, ...] = ()
+    """Names and terms that are likely here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +64,10 @@ class Hypothesis:
     confidence: float = 1.0
     avg_logprob: float = 0.0
     no_speech_prob: float = 0.0
+    language: str = ""
+    """In which it was decoded; empty: as asked."""
+    language_probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Of the allowed languages, where `Segment.choice` asked for them."""
 
 
 class Engine(Protocol):
@@ -60,6 +77,10 @@ class Engine(Protocol):
     model: str
     languages: tuple[str, ...]
     """What the model can hear."""
+    takes_hot_words: bool
+    """Whether it can be told what words to expect."""
+    is_remote: bool
+    """Whether it computes elsewhere: then its time is what it costs, and not ours."""
     can_retry: bool
     """Whether a second decode of the same segment can give another answer."""
 
@@ -77,5 +98,17 @@ class Engine(Protocol):
             DecodeFailed: the engine gave up on it.
         """
 
+    def decode_many(self, segments: Sequence[Segment]) -> list[Hypothesis | None]:
+        """Decode several at once, also of several sessions; None is one that failed. Blocks."""
+
     def close(self) -> None:
         """Let the model go."""
+
+
+def decode_or_none(engine: Engine, segment: Segment) -> Hypothesis | None:
+    """One decode of a batch: a failure is told and costs the others nothing."""
+    try:
+        return engine.decode(segment)
+    except DecodeFailed as error:
+        log.warning("decode failed", extra={"error": str(error), "session": segment.session})
+        return None

@@ -1,6 +1,7 @@
 """PocketSphinx with the US English model of its wheel: weak, but it runs with nothing fetched."""
 
 import queue
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from fieldcoach.common.audio import SAMPLE_RATE
 
 from ..errors import DecodeFailed, EngineBroken
-from .base import HeardWord, Hypothesis, Segment
+from .base import HeardWord, Hypothesis, Segment, decode_or_none
 
 _FRAME: Final = SAMPLE_RATE // 100
 """Its segments are counted in frames of 10 ms."""
@@ -20,6 +21,8 @@ class SphinxEngine:
     name = "sphinx"
     model = "en-us"
     languages: tuple[str, ...] = ("en",)
+    takes_hot_words = False
+    is_remote = False
     can_retry = False
     """It has no temperature and no window: a second decode says the same."""
 
@@ -40,6 +43,10 @@ class SphinxEngine:
     def close(self) -> None:
         """Let the decoders go."""
         self._decoders = queue.SimpleQueue()
+
+    def decode_many(self, segments: Sequence[Segment]) -> list[Hypothesis | None]:
+        """One after the other: it knows no batches."""
+        return [decode_or_none(self, segment) for segment in segments]
 
     def decode(self, segment: Segment) -> Hypothesis:
         """The whole segment as one utterance."""

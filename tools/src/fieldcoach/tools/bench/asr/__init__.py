@@ -1,0 +1,1 @@
+"""`fieldcoach bench asr`: many sessions against real asr workers, in real time."""
