@@ -108,18 +108,23 @@ def test_speech_is_told_by_its_best_flag_and_what_came_later() -> None:
 
 
 def test_back_fill_that_stands_late_is_put_where_it_fits() -> None:
-    speech = np.zeros(5_000 * MS, dtype=np.bool_)
+    speech = np.zeros(8_000 * MS, dtype=np.bool_)
     speech[1_000 * MS : 2_000 * MS] = True
     speech[2_400 * MS : 2_700 * MS] = True
+    speech[7_000 * MS : 7_100 * MS] = True
     late = [
         *(stretch(1_340 + at, 20, Flag.BACKFILL, 1.0) for at in range(0, 1_000, 20)),
-        stretch(2_740, 300, Flag.BACKFILL, 1.0),
-        stretch(3_000, 300, Flag.BACKFILL, 2.0),  # of another piece, and nowhere near speech
+        stretch(2_740, 300, Flag.BACKFILL, 2.0),
+        stretch(7_000, 100, Flag.BACKFILL, 3.0),  # a short hole's stays where it is
     ]
-    timeline = [stretch(0, 1_000), stretch(1_000, 4_000, Flag.GAP)]
+    timeline = [
+        *(stretch(0, 1_000), stretch(1_000, 4_000, Flag.GAP), stretch(5_000, 2_000)),
+        *(stretch(7_000, 100, Flag.GAP), stretch(7_100, 900)),
+    ]
     assert shares(speech, timeline, late)["missing"] > 0.4
-    assert shares(speech, timeline, fitted(speech, late))["missing"] == 0
-    assert fitted(speech, late)[-1] == late[-1]
+    moved = fitted(speech, timeline, late)
+    assert shares(speech, timeline, moved)["missing"] == 0
+    assert moved[-1] == late[-1]
 
 
 def test_a_timeline_that_began_late_is_put_in_its_place() -> None:

@@ -174,7 +174,8 @@ async def bench_profiles(
 def _report(run: Run, stretches: list[Stretch], late: list[Stretch]) -> dict[str, Any]:
     diary, gold, back_at = run.diary, run.gold, run.back_at
     lag = begun_late(run.speech, stretches)
-    stretches, late = shifted(stretches, lag), fitted(run.speech, shifted(late, lag))
+    stretches, late = shifted(stretches, lag), shifted(late, lag)
+    late = fitted(run.speech, stretches, late)
     started_at = diary.started_at
     if started_at is None:
         return {"sessions": len(diary.sessions), "speech": {}, "rungs": [], "suspended": []}

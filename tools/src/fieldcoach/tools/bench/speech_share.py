@@ -7,8 +7,8 @@ backfill    of `plc`, `gap` and `none`, what was transcribed afterwards. A range
             had no packet either, is not counted: the sound of its frames of 20 ms must not be all zeros
 missing     of `gap` and `none`, what was not
 
-After a reconnect the timeline stands later than the phone's clock by what its first packet took, so each
-piece of back-fill is moved, by half a second at most, to where its sound fits the speech.
+After a reconnect the timeline stands later than the phone's clock by what its first packet took. So what
+fills a hole of seconds is moved, as one and by half a second at most, to where its sound fits the speech.
 
 The timeline begins with the first packet that arrived, which need not be the first one sent. How much later
 it begins is found by where its announced silences fit the phone's best.
@@ -30,6 +30,7 @@ _OF_FLAG = ((Flag.GAP, 1), (Flag.PLC, 2), (Flag.DTX, 3), (Flag.FEC, 4), (Flag.RE
 _WORST_HEARD = 3
 FRAME = SAMPLE_RATE // 50
 LATEST_BEGIN_S = 10
+LONG_HOLE = 3 * SAMPLE_RATE
 MOST_MOVED = SAMPLE_RATE // 2
 _NOT_SOUND = Flag.GAP | Flag.PLC | Flag.BACKFILL | Flag.END
 
@@ -68,24 +69,25 @@ def shifted(stretches: Iterable[Stretch], samples: int) -> list[Stretch]:
     return [replace(stretch, start=stretch.start + samples) for stretch in stretches]
 
 
-def fitted(speech: Samples, late: Iterable[Stretch]) -> list[Stretch]:
-    """Back-fill where its sound fits the speech best; the frames of one piece go together."""
+def fitted(speech: Samples, stretches: Iterable[Stretch], late: Iterable[Stretch]) -> list[Stretch]:
+    """Back-fill of each long hole, moved as one to where its sound fits the speech best."""
+    late = sorted(late, key=lambda stretch: stretch.start)
     heard = np.concatenate(([0], np.cumsum(speech)))
-    pieces: dict[float, list[Stretch]] = {}
-    for stretch in late:
-        pieces.setdefault(stretch.arrival, []).append(stretch)
+    moved: list[Stretch] = []
+    for begin, end in _runs(_kinds(len(speech), stretches) < _WORST_HEARD):
+        if end - begin < LONG_HOLE:
+            continue
+        inside = [s for s in late if begin <= s.start < end]
+        late = [s for s in late if not begin <= s.start < end]
+        starts = np.array([s.start for s in inside], dtype=np.int64)
+        ends = starts + np.array([s.n_samples for s in inside], dtype=np.int64)
 
-    def fit(piece: list[Stretch], lag: int) -> int:
-        starts = np.array([stretch.start for stretch in piece]) + lag
-        ends = starts + [stretch.n_samples for stretch in piece]
-        return int(np.sum(heard[np.clip(ends, 0, len(speech))] - heard[np.clip(starts, 0, len(speech))]))
+        def fit(lag: int, starts: NDArray[np.int64] = starts, ends: NDArray[np.int64] = ends) -> int:
+            first, last = (np.clip(edge + lag, 0, len(speech)) for edge in (starts, ends))
+            return int(np.sum(heard[last] - heard[first]))
 
-    lags = sorted(range(-MOST_MOVED, MOST_MOVED + 1, FRAME), key=abs)
-    return [
-        moved
-        for piece in pieces.values()
-        for moved in shifted(piece, max(lags, key=lambda lag: fit(piece, lag)))
-    ]
+        moved += shifted(inside, max(sorted(range(-MOST_MOVED, MOST_MOVED + 1, FRAME), key=abs), key=fit))
+    return sorted([*late, *moved], key=lambda stretch: stretch.start)
 
 
 def longest_hole_s(stretches: Iterable[Stretch]) -> float:
@@ -121,8 +123,12 @@ def sounding(first_sample: int, pcm: bytes, arrival: float) -> list[Stretch]:
 
 
 def _longest_s(which: Samples) -> float:
+    return max((end - begin for begin, end in _runs(which)), default=0) / SAMPLE_RATE
+
+
+def _runs(which: Samples) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0], which.astype(np.int8), [0]))))
-    return float((edges[1::2] - edges[::2]).max(initial=0)) / SAMPLE_RATE
+    return [(int(begin), int(end)) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _filled(length: int, late: Iterable[Stretch]) -> Samples:
