@@ -104,7 +104,7 @@ async def test_a_whole_visit(page: Page, gateway: FakeGateway) -> None:
         {"languages": ["en"], "consent": {"given": True, "language": "en", "version": "2026-11"}}
     ]
     await expect(page.get_by_test_id("state")).to_have_text("Listening")
-    await expect(page.get_by_test_id("mic-state")).to_contain_text("Microphone on")
+    await expect(page.get_by_test_id("mic-state")).to_contain_text("Mic on")
     await expect(page.get_by_test_id("asr-note")).to_contain_text("a real Whisper model (ASR_MODEL=small)")
     await shoot(page, "visit-begins")
 
@@ -306,7 +306,7 @@ async def test_the_microphone_is_silenced_and_lost(page: Page, gateway: FakeGate
     await page.evaluate("() => microphone.dispatchEvent(new Event('unmute'))")
     await expect(page.get_by_test_id("banner")).to_have_count(0)
     await page.evaluate("() => microphone.dispatchEvent(new Event('ended'))")
-    await expect(page.get_by_test_id("mic-state")).to_have_text("Microphone lost")
+    await expect(page.get_by_test_id("mic-state")).to_have_text("Mic lost")
     await gateway.until("tell that no sound comes", lambda: {"type": "DELETE"} in gateway.heard)
     await shoot(page, "microphone-lost")
     await page.get_by_test_id("continue").click()
@@ -367,7 +367,7 @@ async def test_a_visit_that_another_tab_took(page: Page, gateway: FakeGateway) -
     await gateway.cut(4409)
     await expect(page.get_by_test_id("error")).to_contain_text("open in another tab")
     await shoot(page, "visit-replaced")
-    await expect(page.get_by_test_id("mic-state")).to_have_text("Microphone off")
+    await expect(page.get_by_test_id("mic-state")).to_have_text("Mic off")
     await page.get_by_role("button", name="Use it here").click()
     await gateway.until("come back", lambda: len(gateway.resumed_after) == 2)
     await expect(page.get_by_test_id("error")).to_have_count(0)
