@@ -169,7 +169,7 @@ async def test_media_go_on_after_an_ice_restart(world: World, phone: MobilePhone
 
     await phone.path.move()
     reply = await phone.ask("restart", phone.fragment())
-    phone.path.is_up = True  # not sooner: what came by the new path would end the suspension before the restart
+    phone.path.is_up = True  # not sooner: what came by it would end the suspension before the restart
     assert reply.problem is None
     assert reply.etag != phone.reply.etag
     assert "a=candidate:" in reply.sdp
