@@ -25,7 +25,8 @@ class GatewayApi:
         self.gateway = gateway.rstrip("/") + "/"
         # False switches the verification off; True is aiohttp's default
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=not insecure),
+            # no limit: a benchmark's phones share one, and each holds a connection for its events
+            connector=aiohttp.TCPConnector(ssl=not insecure, limit=0),
             timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
         )
 
