@@ -12,6 +12,7 @@ from fieldcoach.common.opus import OpusEncoder
 from fieldcoach.common.settings import load_settings
 from fieldcoach.ingest.addresses import MediaAddresses, choose_hosts, parse_hosts, parse_ports
 from fieldcoach.ingest.jitter import AudioPacket
+from fieldcoach.ingest.placement import timing_of
 from fieldcoach.ingest.settings import IngestSettings
 from fieldcoach.ingest.stream import AudioStream
 from fieldcoach.ingest.timeline import Chunk, Timeline
@@ -154,3 +155,20 @@ def test_a_corrupt_body_is_concealed_and_a_new_sender_starts_afresh() -> None:
     assert counts["stray"] == 1
     assert any(c.flags == Flag.GAP for c in chunks)
     assert chunks[-1].flags == Flag.OK
+
+
+def test_the_settings_reach_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "SUSPEND_AFTER_S": 1,
+        "FREE_MEDIA_AFTER_S": 2,
+        "END_AFTER_S": 4,
+        "MAX_SESSION_S": 600,
+        "ACK_TIMEOUT_S": 3,
+    }
+    monkeypatch.setenv("NATS_URL", "nats://127.0.0.1:4222")
+    for name, value in given.items():
+        monkeypatch.setenv(name, str(value))
+    timing = timing_of(load_settings(IngestSettings))
+    life = timing.life
+    assert (life.suspend_after, life.free_after, life.end_after, life.longest) == (1, 2, 4, 600)
+    assert timing.delivery.ack_timeout == 3

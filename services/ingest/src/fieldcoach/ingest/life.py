@@ -10,7 +10,7 @@ from typing import Final, Literal
 State = Literal["created", "connecting", "live", "paused", "suspended", "ended"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LifeTiming:
     """Seconds."""
 

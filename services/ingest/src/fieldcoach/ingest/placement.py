@@ -28,6 +28,19 @@ RETRY_AFTER_S: Final = 5
 """What a phone without a place is told; a visit lasts minutes, so places come free all the time."""
 
 
+def timing_of(settings: IngestSettings) -> SessionTiming:
+    """What the settings say of how long is waited for what."""
+    return SessionTiming(
+        LifeTiming(
+            suspend_after=settings.suspend_after_s,
+            free_after=settings.free_media_after_s,
+            end_after=settings.end_after_s,
+            longest=settings.max_session_s,
+        ),
+        DeliveryTiming(ack_timeout=settings.ack_timeout_s),
+    )
+
+
 class Placement:
     """The sessions, by id; each listens to its events on the bus."""
 
@@ -53,15 +66,7 @@ class Placement:
         self.sessions: dict[str, Session] = {}
         """By id; an ended one stays until its transcript is complete."""
         self.is_draining = False
-        self._timing = SessionTiming(
-            LifeTiming(
-                settings.suspend_after_s,
-                settings.free_media_after_s,
-                settings.end_after_s,
-                settings.max_session_s,
-            ),
-            DeliveryTiming(ack_timeout=settings.ack_timeout_s),
-        )
+        self._timing = timing_of(settings)
 
     def open_sessions(self) -> int:
         """Sessions that have not ended."""
