@@ -8,7 +8,7 @@ WIDTH: Final = 760
 PANEL: Final = 96
 LEFT: Final = 64
 RIGHT: Final = 16
-TOP: Final = 30
+TOP: Final = 44
 GAP: Final = 26
 COLOUR: Final = "#1f6f8b"
 
@@ -40,7 +40,7 @@ def soak_plot(
         parts += [
             f'<rect x="{LEFT}" y="{top}" width="{x(warm_up) - LEFT:.1f}" height="{PANEL}" fill="#f1efe8"/>',
             f'<path d="M{LEFT} {top}V{bottom}H{WIDTH - RIGHT}" fill="none" stroke="#999"/>',
-            f'<text x="{LEFT + 4}" y="{top + 12}" font-weight="bold">{escape(name)}</text>',
+            f'<text x="{LEFT}" y="{top - 5}" font-weight="bold">{escape(name)}</text>',
             f'<text x="{LEFT - 4}" y="{top + 10}" text-anchor="end">{high:.4g}</text>',
             f'<text x="{LEFT - 4}" y="{bottom}" text-anchor="end">0</text>',
             f'<polyline points="{points}" fill="none" stroke="{COLOUR}" stroke-width="1.4"/>',
