@@ -23,7 +23,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from .errors import BackPressure, BusUnavailable, MessageRejected
-from .messages import MAX_EVENT_BYTES, EventMessage, Message, message_id
+from .messages import MAX_EVENT_BYTES, EventMessage, Message, decode_event, message_id
 from .subjects import Subjects
 from .telemetry import Counters, Headers
 
@@ -285,10 +285,11 @@ class Bus:
 
     # ── replay ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def replay(self, subjects: list[str]) -> list[tuple[bytes, Headers]]:
+    async def replay(self, subjects: list[str]) -> list[tuple[EventMessage, Headers]]:
         """What the event stream holds of these subjects, oldest first; empty without a stream.
 
-        One short-lived consumer per subject: several filters in one need a server of 2.10.
+        What is no event of this version is left out and counted. One short-lived consumer per subject:
+        several filters in one need a server of 2.10.
         """
         if self._js is None or not self._nc.is_connected:
             return []
@@ -305,7 +306,13 @@ class Bus:
                     self.faults.add("replay")
                     log.warning("replay failed", extra={"error": type(error).__name__})
         found.sort(key=lambda entry: entry[0])
-        return [(payload, headers) for _, payload, headers in found]
+        events: list[tuple[EventMessage, Headers]] = []
+        for _, payload, headers in found:
+            try:
+                events.append((decode_event(payload), headers))
+            except MessageRejected as rejected:
+                self.faults.add(f"rejected-{rejected.reason}")
+        return events
 
     async def _replay_one(self, js: JetStreamContext, subject: str) -> list[tuple[int, bytes, Headers]]:
         subscription = await js.subscribe(subject, stream=self.subjects.event_stream, ordered_consumer=True)

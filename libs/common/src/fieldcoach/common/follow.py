@@ -64,11 +64,8 @@ class SessionFollower:
         if not self._bus.is_connected:
             return  # the next reconnect catches up
         held, self._held = self._held, None
-        for payload, headers in replayed:
-            try:
-                self._pass(decode_event(payload), headers)
-            except MessageRejected as rejected:
-                self._bus.faults.add(f"rejected-{rejected.reason}")
+        for event, headers in replayed:
+            self._pass(event, headers)
         for event, headers in held or ():  # None: a second reconnect's replay has passed them on
             self._pass(event, headers)
 

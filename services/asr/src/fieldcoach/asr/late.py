@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.errors import MessageRejected
 from fieldcoach.common.messages import BackfillAudio, BackfillReply, FinalTranscript
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
@@ -149,16 +148,12 @@ class LateRanges:
 
     async def _recall(self, session: Session) -> None:
         """What others published of a session that we took over: its words may lie at the edges of a hole."""
-        published: list[FinalTranscript] = []
-        for payload, _ in await self._bus.replay([self._bus.subjects.final(session.id)]):
-            try:
-                published.append(FinalTranscript.decode(payload))
-            except MessageRejected as rejected:
-                self._bus.faults.add(f"rejected-{rejected.reason}")
+        replayed = await self._bus.replay([self._bus.subjects.final(session.id)])
+        published = [event for event, _ in replayed if isinstance(event, FinalTranscript)]
         session.said.recall(published, session.epoch)
 
     def _do(self, session: Session, run: BackfillRun, actions: list[Action]) -> None:
-        """As `_do`, for a range that came late: there are no partials."""
+        """As for what is said now, but that there are no partials."""
         for action in actions:
             match action:
                 case Job():

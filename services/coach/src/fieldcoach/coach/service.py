@@ -12,7 +12,6 @@ from fieldcoach.common.bus import Bus
 from fieldcoach.common.errors import BusUnavailable, FieldCoachError, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
-    EventMessage,
     SessionCreated,
     SessionEnding,
     SessionState,
@@ -209,8 +208,7 @@ class CoachService:
         """Claim the sessions in the event stream that are not over and that nobody coaches."""
         created: dict[str, SessionCreated] = {}
         ended_at: dict[str, int] = {}
-        for payload, _ in await self._bus.replay([self._bus.subjects.control_of_all()]):
-            event = self._decoded(payload)
+        for event, _ in await self._bus.replay([self._bus.subjects.control_of_all()]):
             if isinstance(event, SessionCreated):
                 created[event.session] = event
             elif isinstance(event, SessionEnding) or (
@@ -221,13 +219,6 @@ class CoachService:
             is_over = session in ended_at and ended_at[session] < unix_ms() - ENDED_WITHIN_MS
             if not is_over and session not in self._finished:
                 self._begin_claim(event, "adopted")
-
-    def _decoded(self, payload: bytes) -> EventMessage | None:
-        try:
-            return decode_event(payload)
-        except MessageRejected as rejected:
-            self._bus.faults.add(f"rejected-{rejected.reason}")
-            return None
 
     async def _hand_over(self, created: SessionCreated) -> None:
         """Say again that the session was created: the queue group gives it to another coach."""

@@ -262,12 +262,7 @@ class Sessions:
         if not self._bus.is_connected:
             raise _bus_away()
         found: Summary | None = None
-        for payload, _ in await self._bus.replay([self._bus.subjects.cue(claims.sid)]):
-            try:
-                event = decode_event(payload)
-            except MessageRejected as rejected:
-                self._bus.faults.add(f"rejected-{rejected.reason}")
-                continue
+        for event, _ in await self._bus.replay([self._bus.subjects.cue(claims.sid)]):
             if isinstance(event, Summary):
                 found = event
         return (

@@ -11,8 +11,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from fieldcoach.common.bus import Bus, Handler
-from fieldcoach.common.errors import BusUnavailable, MessageRejected
-from fieldcoach.common.messages import Problem, SignalReply, SignalRequest, decode_event
+from fieldcoach.common.errors import BusUnavailable
+from fieldcoach.common.messages import Problem, SignalReply, SignalRequest
 
 from .delivery import DeliveryTiming
 from .life import LifeTiming
@@ -108,14 +108,9 @@ class Placement:
 
     async def _past(self, session: str) -> Resumption:
         """Where the session stood when its ingest went."""
-        events = []
         subjects = self._bus.subjects
-        for payload, _ in await self._bus.replay([subjects.control(session), subjects.final(session)]):
-            try:
-                events.append(decode_event(payload))
-            except MessageRejected as rejected:
-                self._bus.faults.add(f"rejected-{rejected.reason}")
-        return resumption(events)
+        replayed = await self._bus.replay([subjects.control(session), subjects.final(session)])
+        return resumption([event for event, _ in replayed])
 
     async def _session(self, request: SignalRequest, past: Resumption | None) -> Session:
         session = self.sessions.get(request.session)

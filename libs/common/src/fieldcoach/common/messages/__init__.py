@@ -7,7 +7,6 @@ its first sample; `*_ms` are durations; `*_at` are wall-clock milliseconds since
 from .base import MAX_SDP_BYTES, Language, Message, Problem, Rung, SessionId
 from .coaching import (
     Checklist,
-    CoachMessage,
     Cue,
     ObjectionRaised,
     OrderLine,
@@ -16,7 +15,6 @@ from .coaching import (
     VisitMetrics,
 )
 from .control import (
-    ControlMessage,
     CueAcknowledged,
     Gap,
     MediaProfile,
@@ -65,8 +63,6 @@ __all__ = [
     "Checklist",
     "ClaimReply",
     "ClaimRequest",
-    "CoachMessage",
-    "ControlMessage",
     "Cue",
     "CueAcknowledged",
     "DoubtfulSpan",

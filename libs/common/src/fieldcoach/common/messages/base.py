@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 SessionId = Annotated[str, Field(pattern=r"^[a-z0-9]{26}$")]
 Rung = Literal["L0", "L1", "L2", "L3", "L4", "L5"]
-"""Of the ladder, from the top; L5 stands for no connection."""
+"""Of the ladder, from the top; on L5 the phone keeps its sound, or nothing comes."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,8})?$")]
 
 

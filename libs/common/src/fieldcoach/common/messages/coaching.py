@@ -1,6 +1,6 @@
 """What the coach says."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,6 +104,3 @@ class Summary(Message):
     duration_s: float
     playbook: str
     playbook_version: int
-
-
-CoachMessage = Annotated[Cue | Checklist | VisitMetrics | Summary, Field(discriminator="kind")]

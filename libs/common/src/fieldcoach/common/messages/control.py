@@ -1,6 +1,6 @@
 """The course of a session, from any service to any."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -153,18 +153,3 @@ class TranscriptComplete(Message):
     n: int
     epoch: int
     end_sample: int
-
-
-ControlMessage = Annotated[
-    SessionCreated
-    | SessionMoved
-    | SessionState
-    | MediaProfile
-    | ProfileApplied
-    | Gap
-    | MissingAudio
-    | CueAcknowledged
-    | SessionEnding
-    | TranscriptComplete,
-    Field(discriminator="kind"),
-]
