@@ -105,6 +105,7 @@ async def bench_asr(plan: AsrPlan, console: Console) -> dict[str, Any]:
                 _say(console, f"{number} sessions, {seconds:.0f} s")
                 sessions = [session(n % len(recordings)) for n in range(number)]
                 runs.append(await _run(ingest, workers, sessions))
+                _say(console, _in_a_line(runs[-1]))
             if plan.noise is not None:
                 quiet = await _noise(ingest, plan.noise, console)
                 if not plan.quick:
@@ -292,6 +293,16 @@ def _figures(
         "noise": quiet,
         "speech": turns,
     }
+
+
+def _in_a_line(run: Run) -> str:
+    """Told at once: a run of ten minutes is not to be lost with what comes after it."""
+    latency = summary_ms(run.figures.eos_to_final_ms, 50, 95)
+    return (
+        f"  end of speech → final p50 {latency['p50']}, p95 {latency['p95']} ms; "
+        f"{run.cpu_per_audio_s:.4f} CPU s a second of sound; "
+        f"{run.figures.lost_finals} finals and {run.figures.lost_chunks} chunks lost"
+    )
 
 
 def _point(run: Run) -> dict[str, Any]:

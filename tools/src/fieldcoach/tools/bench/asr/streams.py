@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +26,10 @@ from fieldcoach.common.telemetry import Headers
 from ...errors import BenchError
 from .programme import Programme
 
-CLAIM_S: Final = 2.0
+CLAIM_S: Final = 10.0
+"""A worker that a run has filled beyond its core answers late; that is no failure of the next run."""
+IDLE_S: Final = 120.0
+"""For what is left of the run before."""
 COMPLETE_S: Final = 20.0
 """After the last sample: what has not come by then is lost."""
 EPOCH: Final = 1
@@ -86,9 +90,9 @@ class LightIngest:
         """
         try:
             async with asyncio.timeout(limit_s):
-                while sum(1 for beat in self.workers.values() if beat.slots > beat.used) < number:
-                    self._changed.clear()
-                    await self._changed.wait()
+                await self._until(
+                    lambda: sum(1 for beat in self.workers.values() if beat.slots > beat.used) >= number
+                )
         except TimeoutError:
             raise BenchError(f"no asr worker was ready within {limit_s:.0f} s") from None
 
@@ -96,25 +100,30 @@ class LightIngest:
         """Every programme as one session, all at once, spread over the workers.
 
         Raises:
-            BenchError: a worker refused one.
+            BenchError: a worker refused one, or is still busy with those of an earlier call.
         """
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await self._until(lambda: all(beat.used == 0 for beat in self.workers.values()))
+        except TimeoutError:
+            raise BenchError(f"an asr worker still had sessions after {IDLE_S:.0f} s") from None
         streams = [Stream(programme) for programme in programmes]
         workers = sorted(self.workers)
         of = {stream.session: workers[n % len(workers)] for n, stream in enumerate(streams)}
         for stream in streams:
             await self._open(stream, of[stream.session])
         await self._send(streams, of)
-        with_limit = asyncio.timeout(COMPLETE_S)
-        try:
-            async with with_limit:
-                while not all(stream.is_complete for stream in streams):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass  # the figures tell what is missing
+        with suppress(TimeoutError):  # the figures tell what is missing
+            async with asyncio.timeout(COMPLETE_S):
+                await self._until(lambda: all(stream.is_complete for stream in streams))
         for stream in streams:
             self._streams.pop(stream.session, None)
         return streams
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def _open(self, stream: Stream, worker: str) -> None:
         subjects = self._bus.subjects
