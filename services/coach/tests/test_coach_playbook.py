@@ -124,10 +124,10 @@ def test_a_good_one() -> None:
             "x" * 61,
             "p.yaml:25: cues[0].text.en: 61 characters, more than text_max 60. Fix: shorten",
         ),
-        ("Offer a strip", "'Offer it at {price}'", "a rule's text has no slots"),
+        ("Offer a strip", "'Offer it at {price}'", "a rule's text has no slot {price}"),
         ("Offer a strip", "A guaranteed sale", "it makes the forbidden claim 'guaranteed sale'"),
         ("text: {en: Offer a strip}", "text: {hi: x}", "cues[0].text: no text in 'en', a supported language"),
-        ("{mode: off}", "{mode: fill}", "mode fill needs slots and a text with them"),
+        ("{mode: off}", "{mode: fill}", "mode fill needs slots, and a text with them"),
         (
             "{mode: off}",
             "{mode: fill, slots: [sku], text: {en: 'Offer {unit}'}}",

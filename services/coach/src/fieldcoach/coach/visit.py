@@ -242,6 +242,7 @@ class Visit:
             low_confidence=final.low_confidence,
             concealed_s=final.concealed_ms / 1e3,
             is_late=final.backfill,
+            speaker=final.speaker,
         )
         self._turns.append(Turn(heard.end_s, final.text, final.speaker))
         if self._is_rebuilding and now - spoken_at > MAX_LATE_S:
@@ -298,6 +299,7 @@ class Visit:
             [self._rules.cues[other.cue] for other in choice.others],
             tuple(self._turns),
             self._engine.done,
+            self._engine.orders,
         )
         self._telemetry.llm.add(advice.outcome)
         source = self._sources.get(candidate.trigger_n or -1)
@@ -328,7 +330,7 @@ class Visit:
         candidate = outcome.candidate
         source = self._sources.get(candidate.trigger_n) if candidate.trigger_n is not None else None
         cue = cue_message(
-            self._rules.playbook,
+            self._engine,
             candidate,
             self._language,
             llm_text,

@@ -13,6 +13,7 @@ from .coaching import (
     StageStatus,
     Summary,
     VisitMetrics,
+    VisitNote,
 )
 from .control import (
     CueAcknowledged,
@@ -96,6 +97,7 @@ __all__ = [
     "Timing",
     "TranscriptComplete",
     "VisitMetrics",
+    "VisitNote",
     "Word",
     "WorkerHeartbeat",
     "decode_event",

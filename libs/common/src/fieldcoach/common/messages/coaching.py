@@ -67,6 +67,12 @@ class VisitMetrics(Message):
     cues_shown: int
     order_lines: int
     talk_share: float | None = None
+    talk_share_120s: float | None = None
+    longest_monologue_s: float | None = None
+    pace_wpm: float | None = None
+    pace_ratio: float | None = None
+    must_sell_coverage: float | None = None
+    schemes_told: int = 0
 
 
 class OrderLine(BaseModel):
@@ -88,8 +94,26 @@ class ObjectionRaised(BaseModel):
     at_sample: int
 
 
+MAX_NOTE_TEXT = 160
+"""Characters of a note's words: a sentence; the transcript has the rest."""
+
+
+class VisitNote(BaseModel):
+    """A promise or a claim to remember after the visit; `text` is what was said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    at_sample: int
+    text: str = Field("", max_length=MAX_NOTE_TEXT)
+
+
 class Summary(Message):
-    """The end of the visit: score 0-100 by weighted stages, the order, the objections, at most two tips."""
+    """The end of the visit: score 0-100 by weighted stages, the order, the objections, at most two tips.
+
+    Sent anew, with a higher `n`, when words that came late change it.
+    """
 
     kind: Literal["summary"] = "summary"
     session: SessionId
@@ -104,3 +128,5 @@ class Summary(Message):
     duration_s: float
     playbook: str
     playbook_version: int
+    promises: tuple[VisitNote, ...] = ()
+    claims: tuple[VisitNote, ...] = ()
