@@ -72,6 +72,21 @@ def asr(
 
 
 @bench.command()
+def engines(
+    quick: Quick = False,
+    as_json: AsJson = False,
+    visits: Visits = None,
+    speech: Annotated[Path | None, typer.Option(help="Recordings of one turn each, with a manifest")] = None,
+) -> None:
+    """What each engine hears of whole utterances, by language."""
+    from .bench.asr.engines import bench_engines
+    from .bench.report import report
+
+    with reported():
+        run(report(lambda console: bench_engines(project_root(), quick, visits, speech, console), as_json))
+
+
+@bench.command()
 def network(
     quick: Quick = False,
     as_json: AsJson = False,

@@ -23,6 +23,7 @@ from fieldcoach.common.messages import (
 from fieldcoach.common.telemetry import Headers
 
 from .actions import Action, Complete, Dropped, Retried, Withdraw
+from .claims import Claims
 from .decoders import Decoders
 from .engines.base import Engine, Segment
 from .engines.choice import open_engine
@@ -33,13 +34,11 @@ from .load import Capacity, Pace
 from .loading import Opener, load
 from .patience import Patience
 from .publisher import Publisher
-from .recogniser import SessionRecogniser
 from .scheduler import Scheduler
 from .session import Session
 from .settings import AsrSettings
 from .telemetry import AsrTelemetry
 from .utterance import FinalText, PartialText
-from .voice import Silero
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +70,10 @@ class AsrService:
         self._capacity = Capacity(settings.threads, settings.asr_max_sessions, settings.asr_load_target)
         self._pace = Pace(settings.threads)
         self._sessions: dict[str, Session] = {}
+        self._claims = Claims(settings, self._sessions, self._capacity, self._release)
         self._engine: Engine | None = None
         self._decoders: Decoders | None = None
-        self._silero: Silero | None = None
-        self._hot_words: dict[str, tuple[str, ...]] = {}
-        """By playbook."""
         self._reason: str | None = "loading the model"
-        self._draining = False
         self.has_drained = False
         """Whether `drain` is through."""
         self._audio = asyncio.Event()
@@ -143,7 +139,7 @@ class AsrService:
 
     def begin_draining(self) -> None:
         """Claim nothing more."""
-        self._draining = self._late.is_draining = True
+        self._claims.is_draining = self._late.is_draining = True
 
     def _owes_finals(self) -> bool:
         sessions = self._sessions.values()
@@ -170,8 +166,6 @@ class AsrService:
             log.exception("not ready")
             return
         engine = loaded.engine
-        self._silero = loaded.silero
-        self._hot_words = loaded.hot_words
         self._capacity.calibrate(loaded.decode_s)
         self._decoders = Decoders(
             engine,
@@ -182,6 +176,7 @@ class AsrService:
             batch=self._settings.asr_batch,
         )
         self._engine = engine
+        self._claims.open(engine, loaded.silero, loaded.hot_words)
         self._late.open(engine, loaded.silero, self._decoders)
         self._reason = None
         log.info(
@@ -208,74 +203,11 @@ class AsrService:
 
     async def _claim(self, payload: bytes) -> ClaimReply:
         claim = ClaimRequest.decode(payload)
-        reason = self._why_refuse(claim)
+        reason = self._claims.why_refuse(claim)
         self.telemetry.claims.add(reason or "accepted")
         if reason is not None:
             return ClaimReply(accepted=False, reason=reason)
-        return ClaimReply(accepted=True, next_seq=self._take(claim).resumed_at)
-
-    def _why_refuse(self, claim: ClaimRequest) -> str | None:
-        held = self._sessions.get(claim.session)
-        if self._draining:
-            return "draining"
-        if self._engine is None or self._silero is None:
-            return "not-ready"
-        if not self._languages(claim):
-            log.warning(
-                "refused a session in other languages than ours",
-                extra={"session": claim.session, "wanted": claim.languages, "offered": self._offered()[:10]},
-            )
-            return "bad-request"
-        if held is None:
-            used = len(self._sessions)
-            return "full" if used >= self._capacity.slots(used) else None
-        if held.is_finishing and held.ingest != claim.ingest:
-            return "finishing"  # its last words are nowhere else
-        is_repeat = claim.epoch == held.epoch and claim.from_seq == held.from_seq
-        return None if claim.epoch > held.epoch or is_repeat else "bad-request"
-
-    def _take(self, claim: ClaimRequest) -> Session:
-        held = self._sessions.get(claim.session)
-        if held is not None:
-            if held.epoch == claim.epoch:
-                return held  # the reply to the first request was lost
-            if held.go_on(claim):
-                self._log_claim(claim, held)
-                return held
-            self._release(held, "claimed-again")
-        assert self._engine is not None
-        assert self._silero is not None
-        languages = self._languages(claim)
-        recogniser = SessionRecogniser(
-            claim.session,
-            languages,
-            self._settings.rules_for(languages),
-            self._silero.stream(),
-            from_seq=claim.from_seq,
-            can_retry=self._engine.can_retry,
-            hot_words=self._hot_words.get(claim.playbook or "", ()),
-        )
-        session = Session(claim, recogniser, time.monotonic())
-        if held is not None:
-            session.numbers, session.partial_numbers = held.numbers, held.partial_numbers
-        self._sessions[claim.session] = session
-        self._log_claim(claim, session)
-        return session
-
-    def _log_claim(self, claim: ClaimRequest, session: Session) -> None:
-        facts = {"epoch": claim.epoch, "from_seq": claim.from_seq, "resumed_at": session.resumed_at}
-        log.info("claimed", extra={"session": claim.session, **facts})
-
-    def _offered(self) -> tuple[str, ...]:
-        assert self._engine is not None
-        known = self._engine.languages
-        return tuple(one for one in self._settings.languages if one in known) or known
-
-    def _languages(self, claim: ClaimRequest) -> tuple[str, ...]:
-        """The wanted languages that we offer; `hi-Latn` is heard as `hi`."""
-        offered = self._offered()
-        wanted = dict.fromkeys(language.partition("-")[0] for language in claim.languages)
-        return tuple(language for language in wanted if language in offered)
+        return ClaimReply(accepted=True, next_seq=self._claims.take(claim, time.monotonic()).resumed_at)
 
     # ── listening and decoding ───────────────────────────────────────────────────────────────────────────
 
@@ -410,7 +342,7 @@ class AsrService:
 
     async def _beat(self) -> None:
         used = len(self._sessions)
-        is_open = self._engine is not None and not self._draining
+        is_open = self._engine is not None and not self._claims.is_draining
         oldest = self._scheduler.oldest_deadline()
         beat = WorkerHeartbeat(
             worker=self.worker,
@@ -418,11 +350,11 @@ class AsrService:
             used=used,
             real_time_factor=self.telemetry.real_time_factor,
             lag_ms=0.0 if oldest is None else max(0.0, (time.monotonic() - oldest) * 1e3),
-            draining=self._draining,
-            bye=self._draining,
+            draining=self._claims.is_draining,
+            bye=self._claims.is_draining,
             engine=self._engine.name if self._engine else self._settings.asr_engine,
             model=self._engine.model if self._engine else os.path.basename(self._settings.asr_model),
-            languages=self._offered() if self._engine else (),
+            languages=self._claims.offered,
         )
         await self._send(self._bus.subjects.asr_heartbeat(), beat.encode())
 

@@ -9,15 +9,13 @@ at no cost, in place of its voice activity controller (`--vac`); the end of a tu
 flushed; the search is greedy, not a beam of 5; there is no previous text, which `outlet-en` has never seen.
 """
 
-import asyncio
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import BenchError
+from .measured_process import run_measured
 
 BEAM: Final = 1
 BEFORE_S: Final = 0.3
@@ -103,29 +101,11 @@ async def run_peer(model: Path, recordings: list[PeerRecording]) -> dict[str, An
     Raises:
         BenchError: it failed; with its last words.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "fieldcoach.tools.bench.asr.peer",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
     request = {
         "model": str(model),
         "recordings": [{"path": str(one.path), "turns": one.turns} for one in recordings],
     }
-    try:
-        out, err = await process.communicate(json.dumps(request).encode())
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        raise BenchError(f"the peer failed: {err.decode(errors='replace').strip()[-500:]}")
-    found: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
-    return found
+    return await run_measured("fieldcoach.tools.bench.asr.peer", "the peer", request)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,13 @@ The weights of a matrix change nothing about the time of a product, so cost can 
 be had. Words can't: the decoder is made to say as many tokens as English speech has. Prints one line of JSON.
 """
 
-import asyncio
 import json
-import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
-from ...errors import BenchError
+from .measured_process import run_measured
 
 SIZES: Final = {"tiny": (384, 4, 6), "base": (512, 6, 8), "small": (768, 12, 12)}
 """Width, layers of each half, heads."""
@@ -143,24 +140,7 @@ async def run_sizes() -> dict[str, Any]:
     Raises:
         BenchError: it failed; with its last words.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "fieldcoach.tools.bench.asr.sizes",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
-    try:
-        out, err = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode != 0:
-        raise BenchError(f"the random models failed: {err.decode(errors='replace').strip()[-500:]}")
-    found: dict[str, Any] = json.loads(out.decode().strip().splitlines()[-1])
-    return found
+    return await run_measured("fieldcoach.tools.bench.asr.sizes", "the random models")
 
 
 if __name__ == "__main__":
