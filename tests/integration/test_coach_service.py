@@ -292,9 +292,35 @@ async def test_a_bad_playbook_is_told_with_file_line_field_and_fix(
     assert reason is not None
     assert "bad.yaml:4: stagez: unknown key 'stagez'. Fix: did you mean 'stages'" in reason
     assert any(
-        record.message == "bad playbook" and reason == vars(record)["flaw"] for record in caplog.records
+        record.message == "playbook rejected" and reason == vars(record)["flaw"] for record in caplog.records
     )
     await stop_coach(coach, coach_bus)
+
+
+async def test_a_visit_keeps_its_playbook_while_the_file_changes(
+    nats_url: str, bus: Bus, tmp_path: Path
+) -> None:
+    file = tmp_path / "outlet-en.yaml"
+    text = (ROOT / "playbooks/outlet-en.yaml").read_text()
+    file.write_text(text)
+    coach, coach_bus = await start_coach(nats_url, tmp_path, playbooks_reload_s=0.05)
+    phones = [Phone(bus), Phone(bus)]
+    await phones[0].begin()
+    await until(lambda: bool(phones[0].of(Checklist)))
+    file.write_text(text.replace("stages:", "stagez:", 1))
+    await until(lambda: "unknown key 'stagez'" in (coach.why_not_ready() or ""))
+    file.write_text(text.replace("version: 1", "version: 2", 1))
+    await until(lambda: coach.why_not_ready() is None)
+    await phones[1].begin()
+    await until(lambda: bool(phones[1].of(Checklist)))
+    for phone in phones:
+        await phone.end()
+    await until(lambda: all(phone.of(Summary) for phone in phones))
+    assert [phone.of(Summary)[0].playbook_version for phone in phones] == [1, 2]
+    for phone in phones:
+        await phone.hang_up()
+    await stop_coach(coach, coach_bus)
+    await asyncio.get_running_loop().shutdown_default_executor()  # the file was read in it
 
 
 async def test_a_coach_that_is_full_takes_no_more(nats_url: str, bus: Bus) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from nats.aio.subscription import Subscription
@@ -24,7 +25,7 @@ from .advice import Adviser
 from .llm import LanguageModel
 from .ownership import Ownership
 from .playbook import Playbook
-from .playbook_file import PlaybookShelf
+from .playbook_shelf import Change, PlaybookShelf
 from .rules import CompiledPlaybook
 from .settings import CoachSettings
 from .telemetry import CoachTelemetry
@@ -50,7 +51,8 @@ class CoachService:
         self._id = new_id()
         self._telemetry = CoachTelemetry()
         self._clock = SteadyClock()
-        self._shelf = PlaybookShelf()
+        self._shelf = PlaybookShelf(settings.playbooks_dir)
+        self._watching: asyncio.Task[None] | None = None
         self._visits: dict[str, asyncio.Task[None]] = {}
         self._created: dict[str, SessionCreated] = {}
         self._asked_again: set[str] = set()
@@ -67,11 +69,9 @@ class CoachService:
 
     async def start(self) -> None:
         """Read the playbooks, take new visits, adopt orphans."""
-        self._shelf = PlaybookShelf.read(self._settings.playbooks_dir)
-        for flaw in self._shelf.flaws:
-            log.error("bad playbook", extra={"flaw": flaw})
-        for warning in self._shelf.warnings:
-            log.warning("playbook", extra={"flaw": warning})
+        self._tell(self._shelf.refresh())
+        if self._settings.playbooks_reload_s:
+            self._watching = asyncio.create_task(self._watch_playbooks())
         log.info(
             "playbooks read",
             extra={"good": len(self._shelf), "bad": len(self._shelf.flaws), "llm": self._model is not None},
@@ -82,6 +82,9 @@ class CoachService:
     async def drain(self) -> None:
         """Take no more visits; give those that go on to another coach."""
         self._is_draining = True
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self._set_intake()
         for claim in list(self._claims):
             claim.cancel()
@@ -98,6 +101,22 @@ class CoachService:
     def why_not_ready(self) -> str | None:
         """A playbook that can't be used, with its file, line, field and fix."""
         return "; ".join(self._shelf.flaws) or None
+
+    # ── playbooks ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch_playbooks(self) -> None:
+        """Take changed files for the visits to come."""
+        while True:
+            await asyncio.sleep(self._settings.playbooks_reload_s)
+            if self._shelf.has_changed():
+                self._tell(await asyncio.to_thread(self._shelf.refresh))  # compiling takes its time
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._telemetry.playbooks.add(change.kind)
+            is_bad = change.kind in ("rejected", "kept-last-good")
+            level = logging.ERROR if is_bad else logging.WARNING if change.detail else logging.INFO
+            log.log(level, "playbook %s", change.kind, extra={"file": change.file, "flaw": change.detail})
 
     # ── taking visits ────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,5 +14,8 @@ class CoachTelemetry:
         self.acks = Counters("coach_cue_acks", "action", "What phones did with cues")
         self.llm = Counters("coach_llm", "outcome", "Calls of the language model: used, none, or the fault")
         self.sessions = Counters("coach_sessions", "event", "Visits taken, adopted, released, refused, ended")
+        self.playbooks = Counters(
+            "coach_playbooks", "event", "Playbook files loaded, reloaded, rejected, kept-last-good, removed"
+        )
         self.faults = Counters("coach_faults", "reason", "What went wrong, by reason")
         self.coach = StageHistogram("coach", "From the receipt of a final to its decision, cue published")
