@@ -200,6 +200,12 @@ MESSAGES: list[m.Message] = [
             ),
         ),
     ),
+    m.CueAggregate(
+        coach=C,
+        since=1e12,
+        at=2e12,
+        cues=(m.CueCounts(playbook="outlet-en", cue="obj_no_space", fired=2, acted=1),),
+    ),
     m.CueAcknowledged(session=S, n=5, id=C, action="shown", at=1e12),
     m.SessionEnding(session=S, n=6, reason="user"),
     m.TranscriptComplete(session=S, n=7, epoch=1, end_sample=16_000),

@@ -24,6 +24,8 @@ from fieldcoach.common.messages import (
     Checklist,
     Cue,
     CueAcknowledged,
+    CueAggregate,
+    CueCounts,
     EventMessage,
     FinalTranscript,
     SessionCreated,
@@ -334,6 +336,47 @@ async def test_a_coach_that_is_full_takes_no_more(nats_url: str, bus: Bus) -> No
     await until(lambda: bool(phones[1].of(Checklist)))  # adopted as soon as there is room
     for phone in phones:
         await phone.hang_up()
+    await stop_coach(coach, coach_bus)
+
+
+async def test_words_after_the_summary_correct_it(
+    bus: Bus, coach: CoachService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldcoach.coach.visit.SETTLE_S", 0.05)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("good morning", 1, 3)
+    await phone.end()
+    await until(lambda: bool(phone.of(Summary)))
+    await phone.say("send me two cartons of noodles", 4, 7)
+    await until(lambda: len(phone.of(Summary)) == 2)
+    assert [len(summary.orders) for summary in phone.of(Summary)] == [0, 1]
+    await phone.say("well", 8, 8.5)  # changes nothing: nothing is sent
+    await phone.say("send me three boxes of tea", 9, 11)
+    await until(lambda: len(phone.of(Summary)) == 3)
+    assert len(phone.of(Summary)[2].orders) == 2
+    assert not phone.of(Cue)
+    await phone.hang_up()
+
+
+async def test_counts_of_what_was_acted_on_are_told_without_words(nats_url: str, bus: Bus) -> None:
+    told: list[CueAggregate] = []
+    listening = await bus.subscribe(
+        bus.subjects.coach_aggregate(), lambda _s, payload, _h: told.append(CueAggregate.decode(payload))
+    )
+    coach, coach_bus = await start_coach(nats_url, aggregate_every_s=0.05)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("there is no space on my shelf", 3, 5)
+    await until(lambda: bool(phone.of(Cue)))
+    for action in ("shown", "acted", "acted"):  # the last one again, after a reconnect
+        await phone.acknowledge(phone.of(Cue)[0], action)
+    await until(lambda: bool(told) and any(row.acted for row in told[-1].cues))
+    (row,) = told[-1].cues
+    assert row == CueCounts(playbook="outlet-en", cue="obj_no_space", fired=1, shown=1, acted=1)
+    assert coach._telemetry.acks["acted"] == 1
+    await listening.unsubscribe()
+    await phone.hang_up()
     await stop_coach(coach, coach_bus)
 
 

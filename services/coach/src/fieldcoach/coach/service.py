@@ -1,6 +1,7 @@
 """Takes visits from the control subjects, adopts those that nobody coaches, and gives each its engine."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -10,9 +11,10 @@ from typing import Final
 from nats.aio.subscription import Subscription
 
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.errors import BusUnavailable, FieldCoachError, MessageRejected
+from fieldcoach.common.errors import BackPressure, BusUnavailable, FieldCoachError, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
+    CueAggregate,
     SessionCreated,
     SessionEnding,
     SessionState,
@@ -52,9 +54,12 @@ class CoachService:
         self._telemetry = CoachTelemetry()
         self._clock = SteadyClock()
         self._shelf = PlaybookShelf(settings.playbooks_dir)
-        self._watching: asyncio.Task[None] | None = None
+        self._since = unix_ms()
+        self._beside: list[asyncio.Task[None]] = []
         self._visits: dict[str, asyncio.Task[None]] = {}
         self._created: dict[str, SessionCreated] = {}
+        self._summed_up: set[str] = set()
+        """Visits that are kept for late words only."""
         self._asked_again: set[str] = set()
         self._finished: deque[str] = deque(maxlen=_FINISHED)
         self._claims: set[asyncio.Task[None]] = set()
@@ -70,8 +75,9 @@ class CoachService:
     async def start(self) -> None:
         """Read the playbooks, take new visits, adopt orphans."""
         self._tell(self._shelf.refresh())
+        self._beside = [asyncio.create_task(self._tell_counts())]
         if self._settings.playbooks_reload_s:
-            self._watching = asyncio.create_task(self._watch_playbooks())
+            self._beside.append(asyncio.create_task(self._watch_playbooks()))
         log.info(
             "playbooks read",
             extra={"good": len(self._shelf), "bad": len(self._shelf.flaws), "llm": self._model is not None},
@@ -82,14 +88,14 @@ class CoachService:
     async def drain(self) -> None:
         """Take no more visits; give those that go on to another coach."""
         self._is_draining = True
-        if self._watching:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         await self._set_intake()
         for claim in list(self._claims):
             claim.cancel()
         await asyncio.gather(*self._claims, return_exceptions=True)
-        open_visits = dict(self._created)
+        open_visits = {sid: event for sid, event in self._created.items() if sid not in self._summed_up}
         for task in list(self._visits.values()):
             task.cancel()
         await asyncio.gather(*self._visits.values(), return_exceptions=True)
@@ -118,12 +124,24 @@ class CoachService:
             level = logging.ERROR if is_bad else logging.WARNING if change.detail else logging.INFO
             log.log(level, "playbook %s", change.kind, extra={"file": change.file, "flaw": change.detail})
 
+    # ── counts ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tell_counts(self) -> None:
+        """Tell what became of the cues, now and then; a count that is lost is in the next one."""
+        subject = self._bus.subjects.coach_aggregate()
+        while True:
+            await asyncio.sleep(self._settings.aggregate_every_s)
+            rows = self._telemetry.tally.rows()
+            counts = CueAggregate(coach=self._id, since=self._since, at=unix_ms(), cues=rows)
+            with contextlib.suppress(BusUnavailable, BackPressure):
+                await self._bus.publish(subject, counts.encode())
+
     # ── taking visits ────────────────────────────────────────────────────────────────────────────────────
 
     async def _set_intake(self) -> None:
         """Stand in the queue group while there is room; another coach gets the visits else."""
         async with self._intake_lock:
-            has_room = not self._is_draining and len(self._created) < self._settings.coach_max_sessions
+            has_room = not self._is_draining and not self._is_full()
             if has_room and self._intake is None:
                 subject = self._bus.subjects.control_of_all()
                 self._intake = await self._bus.subscribe(subject, self._on_control, queue=QUEUE)
@@ -135,6 +153,13 @@ class CoachService:
                 self._was_full = True
                 if self._bus.is_connected:
                     await intake.unsubscribe()
+
+    def _is_full(self) -> bool:
+        return len(self._created) - len(self._summed_up) >= self._settings.coach_max_sessions
+
+    def _note_summed_up(self, session: str) -> None:
+        self._summed_up.add(session)
+        self._bus.spawn(self._set_intake())
 
     def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         event = decode_event(payload)
@@ -148,7 +173,7 @@ class CoachService:
             if created.session not in self._visits:
                 self._asked_again.add(created.session)  # its owner may be letting go just now
             return
-        if len(self._created) >= self._settings.coach_max_sessions:
+        if self._is_full():
             self._telemetry.sessions.add("refused-full")
             log.warning("full", extra={"session": created.session, "visits": len(self._created)})
             return
@@ -200,6 +225,7 @@ class CoachService:
         finally:
             self._visits.pop(created.session, None)
             self._created.pop(created.session, None)
+            self._summed_up.discard(created.session)
             self._finished.append(created.session)
             await ownership.release()
         await self._set_intake()
@@ -218,7 +244,14 @@ class CoachService:
             language = created.languages[0] if created.languages else rules.playbook.languages.default
             adviser = Adviser(self._model, rules.playbook, language, self._settings.llm_deadline_ms)
         return Visit(
-            self._bus, created, rules, self._telemetry, self._clock, adviser, self._settings.llm_summary_s
+            self._bus,
+            created,
+            rules,
+            self._telemetry,
+            self._clock,
+            adviser,
+            self._settings.llm_summary_s,
+            lambda: self._note_summed_up(created.session),
         )
 
     # ── orphans ──────────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,9 @@ class CoachSettings(ServiceSettings):
     playbooks_reload_s: float = Field(
         2.0, ge=0, description="How often the folder is looked at for changes; 0: only at the start"
     )
+    aggregate_every_s: float = Field(
+        10.0, gt=0, description="How often the counts of cues shown and acted on are told"
+    )
     coach_max_sessions: int = Field(500, ge=1, description="Visits that this process takes at most")
     llm_base_url: str = Field(
         "", description="An OpenAI-compatible server, such as http://localhost:11434/v1"

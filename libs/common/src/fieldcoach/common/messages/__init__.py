@@ -8,6 +8,8 @@ from .base import MAX_SDP_BYTES, Language, Message, Problem, Rung, SessionId
 from .coaching import (
     Checklist,
     Cue,
+    CueAggregate,
+    CueCounts,
     ObjectionRaised,
     OrderLine,
     StageStatus,
@@ -66,6 +68,8 @@ __all__ = [
     "ClaimRequest",
     "Cue",
     "CueAcknowledged",
+    "CueAggregate",
+    "CueCounts",
     "DoubtfulSpan",
     "EventMessage",
     "FinalTranscript",

@@ -33,6 +33,33 @@ class Cue(Message):
     coach_ms: float = 0
 
 
+class CueCounts(BaseModel):
+    """What became of one cue of a playbook: sent, and what phones did with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    playbook: str
+    cue: str
+    fired: int = 0
+    shown: int = 0
+    dismissed: int = 0
+    acted: int = 0
+    expired: int = 0
+
+
+class CueAggregate(Message):
+    """coach: the counts of all its visits since `since` (ms since 1970); replaces its message before.
+
+    For the manager's view: no words, no visits, no persons.
+    """
+
+    kind: Literal["coach.aggregate"] = "coach.aggregate"
+    coach: SessionId
+    since: float
+    at: float
+    cues: tuple[CueCounts, ...] = Field(default=(), max_length=1_000)
+
+
 class StageStatus(BaseModel):
     """One stage of the outlet call."""
 
