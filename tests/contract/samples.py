@@ -145,6 +145,12 @@ MESSAGES: list[m.Message] = [
         cues_shown=1,
         order_lines=2,
         talk_share=0.5,
+        talk_share_120s=0.6,
+        longest_monologue_s=12.5,
+        pace_wpm=140.0,
+        pace_ratio=1.25,
+        must_sell_coverage=0.5,
+        schemes_told=1,
     ),
     m.Summary(
         session=S,
@@ -159,6 +165,8 @@ MESSAGES: list[m.Message] = [
         duration_s=55.5,
         playbook="outlet-en",
         playbook_version=1,
+        promises=(m.VisitNote(id="bring", title="Bring it", at_sample=5, text="I will bring it"),),
+        claims=(m.VisitNote(id="damaged", title="Damaged", at_sample=6),),
     ),
     m.SessionCreated(
         session=S, n=1, ingest=G, playbook="outlet-en", level="novice", languages=("en",), created_at=1e12
@@ -191,6 +199,12 @@ MESSAGES: list[m.Message] = [
                 last_timestamp=23_704,
             ),
         ),
+    ),
+    m.CueAggregate(
+        coach=C,
+        since=1e12,
+        at=2e12,
+        cues=(m.CueCounts(playbook="outlet-en", cue="obj_no_space", fired=2, acted=1),),
     ),
     m.CueAcknowledged(session=S, n=5, id=C, action="shown", at=1e12),
     m.SessionEnding(session=S, n=6, reason="user"),

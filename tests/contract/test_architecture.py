@@ -40,6 +40,7 @@ def test_the_subject_table_names_every_subject() -> None:
         subjects.cue(some),
         subjects.control(some),
         subjects.coach_owner(some),
+        subjects.coach_aggregate(),
     ]
     in_table = {
         re.sub(r"<(worker|ingest|sid)>", some, subject).replace("<r>", "r")

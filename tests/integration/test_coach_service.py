@@ -24,6 +24,8 @@ from fieldcoach.common.messages import (
     Checklist,
     Cue,
     CueAcknowledged,
+    CueAggregate,
+    CueCounts,
     EventMessage,
     FinalTranscript,
     SessionCreated,
@@ -292,9 +294,35 @@ async def test_a_bad_playbook_is_told_with_file_line_field_and_fix(
     assert reason is not None
     assert "bad.yaml:4: stagez: unknown key 'stagez'. Fix: did you mean 'stages'" in reason
     assert any(
-        record.message == "bad playbook" and reason == vars(record)["flaw"] for record in caplog.records
+        record.message == "playbook rejected" and reason == vars(record)["flaw"] for record in caplog.records
     )
     await stop_coach(coach, coach_bus)
+
+
+async def test_a_visit_keeps_its_playbook_while_the_file_changes(
+    nats_url: str, bus: Bus, tmp_path: Path
+) -> None:
+    file = tmp_path / "outlet-en.yaml"
+    text = (ROOT / "playbooks/outlet-en.yaml").read_text()
+    file.write_text(text)
+    coach, coach_bus = await start_coach(nats_url, tmp_path, playbooks_reload_s=0.05)
+    phones = [Phone(bus), Phone(bus)]
+    await phones[0].begin()
+    await until(lambda: bool(phones[0].of(Checklist)))
+    file.write_text(text.replace("stages:", "stagez:", 1))
+    await until(lambda: "unknown key 'stagez'" in (coach.why_not_ready() or ""))
+    file.write_text(text.replace("version: 1", "version: 2", 1))
+    await until(lambda: coach.why_not_ready() is None)
+    await phones[1].begin()
+    await until(lambda: bool(phones[1].of(Checklist)))
+    for phone in phones:
+        await phone.end()
+    await until(lambda: all(phone.of(Summary) for phone in phones))
+    assert [phone.of(Summary)[0].playbook_version for phone in phones] == [1, 2]
+    for phone in phones:
+        await phone.hang_up()
+    await stop_coach(coach, coach_bus)
+    await asyncio.get_running_loop().shutdown_default_executor()  # the file was read in it
 
 
 async def test_a_coach_that_is_full_takes_no_more(nats_url: str, bus: Bus) -> None:
@@ -308,6 +336,47 @@ async def test_a_coach_that_is_full_takes_no_more(nats_url: str, bus: Bus) -> No
     await until(lambda: bool(phones[1].of(Checklist)))  # adopted as soon as there is room
     for phone in phones:
         await phone.hang_up()
+    await stop_coach(coach, coach_bus)
+
+
+async def test_words_after_the_summary_correct_it(
+    bus: Bus, coach: CoachService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldcoach.coach.visit.SETTLE_S", 0.05)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("good morning", 1, 3)
+    await phone.end()
+    await until(lambda: bool(phone.of(Summary)))
+    await phone.say("send me two cartons of noodles", 4, 7)
+    await until(lambda: len(phone.of(Summary)) == 2)
+    assert [len(summary.orders) for summary in phone.of(Summary)] == [0, 1]
+    await phone.say("well", 8, 8.5)  # changes nothing: nothing is sent
+    await phone.say("send me three boxes of tea", 9, 11)
+    await until(lambda: len(phone.of(Summary)) == 3)
+    assert len(phone.of(Summary)[2].orders) == 2
+    assert not phone.of(Cue)
+    await phone.hang_up()
+
+
+async def test_counts_of_what_was_acted_on_are_told_without_words(nats_url: str, bus: Bus) -> None:
+    told: list[CueAggregate] = []
+    listening = await bus.subscribe(
+        bus.subjects.coach_aggregate(), lambda _s, payload, _h: told.append(CueAggregate.decode(payload))
+    )
+    coach, coach_bus = await start_coach(nats_url, aggregate_every_s=0.05)
+    phone = Phone(bus)
+    await phone.begin()
+    await phone.say("there is no space on my shelf", 3, 5)
+    await until(lambda: bool(phone.of(Cue)))
+    for action in ("shown", "acted", "acted"):  # the last one again, after a reconnect
+        await phone.acknowledge(phone.of(Cue)[0], action)
+    await until(lambda: bool(told) and any(row.acted for row in told[-1].cues))
+    (row,) = told[-1].cues
+    assert row == CueCounts(playbook="outlet-en", cue="obj_no_space", fired=1, shown=1, acted=1)
+    assert coach._telemetry.acks["acted"] == 1
+    await listening.unsubscribe()
+    await phone.hang_up()
     await stop_coach(coach, coach_bus)
 
 

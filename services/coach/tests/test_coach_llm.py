@@ -209,16 +209,40 @@ async def test_a_stream_error_event(server: Server, model: LanguageModel) -> Non
 
 
 async def test_nobody_there_and_the_breaker() -> None:
-    now = 0.0
-    model = LanguageModel(LlmAccess("http://127.0.0.1:9/v1", "m", "k"), lambda: now)
+    model = LanguageModel(LlmAccess("http://127.0.0.1:9/v1", "m", "k"))
     for _ in range(3):
         assert await fault_of(model) == "connection"
-    began = time.monotonic()
     assert await fault_of(model) == "breaker"
-    assert time.monotonic() - began < 0.05
-    now = 31.0
-    assert await fault_of(model) == "connection"
     await model.close()
+
+
+async def test_the_server_is_probed_beside_the_visits_until_it_answers(server: Server) -> None:
+    now, slept = 0.0, asyncio.Queue[float]()
+    go_on = asyncio.Queue[None]()
+
+    async def sleep(seconds: float) -> None:
+        slept.put_nowait(seconds)
+        await go_on.get()
+
+    async with running(server) as url:
+        model = LanguageModel(LlmAccess(url, "m", ""), lambda: now, sleep)
+        server.status = 503
+        for _ in range(3):
+            assert await fault_of(model) == "status"
+        assert await slept.get() == 30
+        now = 31.0
+        assert await fault_of(model) == "breaker", "no cue pays for the probe"
+        go_on.put_nowait(None)
+        assert await slept.get() == 30
+        assert len(server.requests) == 4
+        assert "Answer with an empty JSON object." in str(server.requests[3])
+        server.status, server.answer, now = 200, "{}", 62.0
+        go_on.put_nowait(None)
+        async with asyncio.timeout(3):
+            while model.is_away:
+                await asyncio.sleep(0.01)
+        assert await model.ask(QUESTION, 80, 2) == "{}"
+        await model.close()
 
 
 @pytest.mark.parametrize(

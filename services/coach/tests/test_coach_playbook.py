@@ -8,7 +8,8 @@ import pytest
 from fieldcoach.coach.errors import PlaybookInvalid
 from fieldcoach.coach.lint import lint
 from fieldcoach.coach.playbook import Playbook, Scheme, Vocabulary
-from fieldcoach.coach.playbook_file import MAX_BYTES, PlaybookShelf, load_playbook, parse_playbook
+from fieldcoach.coach.playbook_file import MAX_BYTES, load_playbook, parse_playbook
+from fieldcoach.coach.playbook_shelf import PlaybookShelf
 
 ROOT = Path(__file__).parents[3]
 GOOD = """\
@@ -124,10 +125,10 @@ def test_a_good_one() -> None:
             "x" * 61,
             "p.yaml:25: cues[0].text.en: 61 characters, more than text_max 60. Fix: shorten",
         ),
-        ("Offer a strip", "'Offer it at {price}'", "a rule's text has no slots"),
+        ("Offer a strip", "'Offer it at {price}'", "a rule's text has no slot {price}"),
         ("Offer a strip", "A guaranteed sale", "it makes the forbidden claim 'guaranteed sale'"),
         ("text: {en: Offer a strip}", "text: {hi: x}", "cues[0].text: no text in 'en', a supported language"),
-        ("{mode: off}", "{mode: fill}", "mode fill needs slots and a text with them"),
+        ("{mode: off}", "{mode: fill}", "mode fill needs slots, and a text with them"),
         (
             "{mode: off}",
             "{mode: fill, slots: [sku], text: {en: 'Offer {unit}'}}",
@@ -210,7 +211,8 @@ def test_the_shelf_keeps_the_good_and_tells_the_bad(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     (tmp_path / "b.yaml").write_text(GOOD.replace("{id: S1}", "{id: S1, valid: 2020-01-01}"))
     (tmp_path / "c.yaml").write_text("nonsense")
-    shelf = PlaybookShelf.read(tmp_path)
+    shelf = PlaybookShelf(tmp_path)
+    assert [change.kind for change in shelf.refresh()] == ["loaded", "rejected", "rejected"]
     assert len(shelf) == 1
     found = shelf.find("small")
     assert found is not None
@@ -218,9 +220,44 @@ def test_the_shelf_keeps_the_good_and_tells_the_bad(tmp_path: Path) -> None:
     assert shelf.find("else") is None
     assert len(shelf.flaws) == 2
     assert "another file has the playbook 'small'" in shelf.flaws[0]
-    assert len(shelf.warnings) == 1
     with pytest.raises(PlaybookInvalid, match="No such file"):
         load_playbook(tmp_path / "d.yaml")
+
+
+def test_a_changed_file_is_read_again_and_a_bad_one_leaves_the_last_good_version(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(GOOD)
+    shelf = PlaybookShelf.read(tmp_path)
+    pinned = shelf.find("small")
+    assert not shelf.has_changed()
+    file.write_text(GOOD.replace("version: 3", "versoin: 4"))
+    assert shelf.has_changed()
+    (change,) = shelf.refresh()
+    assert (change.kind, change.detail) == ("kept-last-good", "\n".join(shelf.flaws))
+    assert f"{file}:3: versoin: unknown key 'versoin'" in change.detail
+    assert shelf.find("small") is pinned
+    file.write_text(GOOD.replace("version: 3", "version: 44"))
+    assert [change.kind for change in shelf.refresh()] == ["reloaded"]
+    now = shelf.find("small")
+    assert now is not None
+    assert pinned is not None
+    assert (now.playbook.version, pinned.playbook.version, shelf.flaws) == (44, 3, [])
+    file.write_text(GOOD.replace("version: 3", "version: 44").replace("Offer a strip", "Offer a tray"))
+    assert "changed without a new version" in shelf.refresh()[1].detail
+
+
+def test_a_file_that_is_gone_frees_its_id(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(GOOD)
+    shelf = PlaybookShelf.read(tmp_path)
+    assert len(shelf.flaws) == 1
+    (tmp_path / "a.yaml").unlink()
+    assert [change.kind for change in shelf.refresh()] == ["removed", "loaded"]
+    assert not shelf.flaws
+    (tmp_path / "b.yaml").unlink()
+    shelf.refresh()
+    assert shelf.find("small") is None
+    assert "PLAYBOOKS_DIR" in shelf.flaws[0]
 
 
 def test_the_playbook_that_comes_with_us() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from .bench_cli import bench
+from .playbook_cli import playbook
 from .project import project_root
 from .running import reported, run
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench, name="bench")
+app.add_typer(playbook, name="playbook")
 
 RunDir = Annotated[
     Path | None,
@@ -76,7 +78,9 @@ def visit(
         str | None, typer.Option(help="User token; else FIELDCOACH_TOKEN, else the stack's")
     ] = None,
     as_json: AsJson = False,
-    playbook: Annotated[str | None, typer.Option(help="Its id; default: the gateway's")] = None,
+    playbook_id: Annotated[
+        str | None, typer.Option("--playbook", help="Its id; default: the gateway's")
+    ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Spoken language; may be given again")] = None,
     profile: Annotated[str | None, typer.Option(help="Stay on one rung, L0 to L4")] = None,
     bitrate: Annotated[int | None, typer.Option(help="Stay at this payload bitrate, bit/s")] = None,
@@ -102,7 +106,7 @@ def visit(
             run_dir=_run_dir(run_dir),
             gateway=gateway,
             token=token,
-            playbook=playbook,
+            playbook=playbook_id,
             languages=tuple(language or ()),
             profile=chosen_profile(profile, bitrate, ptime),
             insecure=insecure,

@@ -89,6 +89,10 @@ class Subjects:
         """Request answered by the coach that owns the session; no responder means that nobody does."""
         return f"{self._root}.coach.owner.{require_id(session, 'session')}"
 
+    def coach_aggregate(self) -> str:
+        """Counts of what became of each playbook's cues, coach → gateways."""
+        return f"{self._root}.coach.aggregate"
+
     def events_of(self, session: str) -> list[str]:
         """The durable subjects of one session."""
         return [self.final(session), self.cue(session), self.control(session)]

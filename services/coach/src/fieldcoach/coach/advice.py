@@ -12,6 +12,7 @@ from typing import Literal
 from .engine import Conclusion
 from .errors import LlmFailed, LlmFault
 from .llm import CUE_TOKENS, SUMMARY_TOKENS, LanguageModel
+from .orders import Line
 from .playbook import CueRule, Playbook
 from .prompt import (
     NO_CUE,
@@ -51,7 +52,12 @@ class Adviser:
         self._newer_turn.set()
 
     async def choose(
-        self, chosen: CueRule, others: Sequence[CueRule], turns: Sequence[Turn], done: frozenset[str]
+        self,
+        chosen: CueRule,
+        others: Sequence[CueRule],
+        turns: Sequence[Turn],
+        done: frozenset[str],
+        orders: Sequence[Line] = (),
     ) -> Advice:
         """Ask about the chosen cue and the others that could be shown instead."""
         candidates = [chosen, *(cue for cue in others if cue.llm.mode != "off")]
@@ -65,7 +71,7 @@ class Adviser:
         if answer.cue_id == NO_CUE:
             return Advice(None, None, "none")
         cue = next(cue for cue in candidates if cue.id == answer.cue_id)
-        text = filled_text(self._playbook, cue, answer.slots, self._language)
+        text = filled_text(self._playbook, cue, answer.slots, self._language, orders)
         is_used = text is not None or cue.id != chosen.id
         return Advice(cue.id, text, "used" if is_used else "unchanged")
 

@@ -7,33 +7,30 @@ OPEN_S: Final = 30.0
 
 
 class Breaker:
-    """Closed, open for 30 s after three failures in a row, then one attempt decides."""
+    """Closed, or open since three failures in a row until a probe succeeds.
+
+    While it is open no call is made for a cue. The owner probes every 30 s beside the visits, so that no cue
+    waits for a server that may still be dead.
+    """
 
     def __init__(self) -> None:
         self._failures = 0
-        self._open_until = 0.0
-        self._is_trying = False
+        self._probe_at = 0.0
 
-    def allows(self, now: float) -> bool:
-        """Whether a call may be made; after an opening only one at a time."""
-        if self._failures < FAILURES:
-            return True
-        if now < self._open_until or self._is_trying:
-            return False
-        self._is_trying = True
-        return True
+    @property
+    def is_open(self) -> bool:
+        """Whether calls are refused."""
+        return self._failures >= FAILURES
+
+    def probe_in(self, now: float) -> float | None:
+        """Seconds until a probe is due; None while it is closed."""
+        return max(0.0, self._probe_at - now) if self.is_open else None
 
     def succeeded(self) -> None:
-        """The call gave an answer."""
-        self._failures, self._is_trying = 0, False
+        """A call or a probe gave an answer."""
+        self._failures = 0
 
     def failed(self, now: float) -> None:
-        """The call failed."""
+        """A call or a probe failed."""
         self._failures += 1
-        self._is_trying = False
-        if self._failures >= FAILURES:
-            self._open_until = now + OPEN_S
-
-    def abandoned(self) -> None:
-        """The call was cancelled by us: it says nothing about the server."""
-        self._is_trying = False
+        self._probe_at = now + OPEN_S

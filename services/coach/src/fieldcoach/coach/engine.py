@@ -6,15 +6,18 @@ takes over a visit rebuilds the state from its events, and a transcript on file 
 
 from bisect import insort
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from datetime import UTC, date, datetime
+from typing import Final, NamedTuple
 
-from .figures import Figures
+from .figures import Figures, Speaker
+from .metric_watch import MetricWatch
 from .normalise import words_of
 from .orders import Line, OrderReader, OrderState
-from .playbook import Level, Playbook
-from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Outcome
+from .playbook import CueRule, Level, Playbook, Trigger
+from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Distrust, Outcome
 from .reading import Reading
 from .rules import CompiledPlaybook, Rule
+from .slots import filled
 from .summing_up import score_of, text_of, tips_of
 
 JOIN_GAP_S: Final = 1.5
@@ -45,6 +48,7 @@ class Heard:
     concealed_s: float = 0.0
     is_late: bool = False
     """Back-fill: it counts for everything but a cue, for whose moment it is too late."""
+    speaker: Speaker = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,15 @@ class ObjectionMark:
 
     id: str
     at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteMark:
+    """A promise or a claim, in the words that ended at `at_s`."""
+
+    id: str
+    at_s: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,8 @@ class Conclusion:
     objections: tuple[ObjectionMark, ...]
     orders: tuple[Line, ...]
     unplaced_orders: int
+    promises: tuple[NoteMark, ...] = ()
+    claims: tuple[NoteMark, ...] = ()
 
 
 @dataclass(slots=True)
@@ -115,6 +130,10 @@ class _Visit:
     stages: dict[str, StageMark] = field(default_factory=dict)
     stage_done_at: dict[str, float] = field(default_factory=dict)
     objections: list[ObjectionMark] = field(default_factory=list)
+    promises: list[NoteMark] = field(default_factory=list)
+    claims: list[NoteMark] = field(default_factory=list)
+    mentioned: dict[str, set[str]] = field(default_factory=lambda: {"sku": set(), "scheme": set()})
+    last_sku: str | None = None
     orders: OrderState = field(default_factory=OrderState)
     figures: Figures = field(default_factory=Figures)
     tail: _Tail | None = None
@@ -129,13 +148,24 @@ class _Visit:
 class VisitEngine:
     """One visit by one playbook."""
 
-    def __init__(self, rules: CompiledPlaybook, level: Level = "standard", language: str = "en") -> None:
+    def __init__(
+        self,
+        rules: CompiledPlaybook,
+        level: Level = "standard",
+        language: str = "en",
+        today: date | None = None,
+    ) -> None:
+        self._today = today or datetime.now(UTC).date()
+        """Schemes that ended before this day are told no more."""
         self._rules = rules
         self._playbook = rules.playbook
         self._language = language
         self._orders = OrderReader(rules)
-        self._policy = CuePolicy(rules.playbook, level, language)
+        self._policy = CuePolicy(
+            rules.playbook, level, language, lambda rule: self.text_of_cue(rule) is not None
+        )
         self._visit = _Visit()
+        self._watch = MetricWatch(rules.metric_cues)
         self._called: dict[str, float] = {}
         """Stage cues that were called for, and when they may be again."""
 
@@ -148,7 +178,7 @@ class VisitEngine:
         visit, words = self._visit, words_of(final.text)
         visit.offset = final.spoken_at - final.end_s
         visit.last_heard, visit.last_end_s = final.spoken_at, max(visit.last_end_s, final.end_s)
-        visit.figures.add(final.text, words, max(0.0, final.end_s - final.start_s))
+        visit.figures.add(final.text, words, final.start_s, final.end_s, final.speaker)
         if not words:
             return self._decide(now, (), decide, turn_ended=True)
         joins = visit.tail is not None and 0 <= final.start_s - visit.tail.end_s < JOIN_GAP_S
@@ -157,24 +187,29 @@ class VisitEngine:
         joined = self._rules.reader.read(words, tail.words[-TAIL_WORDS:]) if tail else None
         stages = self._see_stages(reading, joined, final)
         objections = self._see_objections(reading, joined, final, tail)
+        self._see_notes(reading, final)
+        self._see_mentions(reading, is_late=False)
         orders_changed = self._see_orders(reading, final, tail)
         visit.tail.raised = frozenset(mark.id for mark in objections)  # type: ignore[union-attr] # set just above
         self._keep_closing(final, words)
         outcomes: list[Outcome] = []
         for mark in objections:
             outcomes += self._offer_answer(mark, final, now)
+        outcomes += self._offer_metric_cues(final, now)
         update = self._decide(now, tuple(outcomes), decide, turn_ended=True)
         return Update(stages, objections, orders_changed, update.outcomes, update.choice)
 
     def _heard_late(self, final: Heard) -> Update:
         """Back-fill: words from before what is known. No cue comes of them, and none is called back."""
         visit, words = self._visit, words_of(final.text)
-        visit.figures.add(final.text, words, max(0.0, final.end_s - final.start_s))
+        visit.figures.add(final.text, words, final.start_s, final.end_s, final.speaker)
         if not words:
             return Update()
         reading = self._rules.reader.read(words)
         stages = self._see_stages(reading, None, final)
         objections = self._see_objections(reading, None, final, None)
+        self._see_notes(reading, final)
+        self._see_mentions(reading, is_late=True)
         insort(visit.spoken, _Spoken(final.start_s, final.end_s, words))
         orders_changed = self._read_orders_again()
         self._keep_closing(final, words)
@@ -199,7 +234,11 @@ class VisitEngine:
     def recall(self, cue: str, trigger_n: int | None, at: float) -> None:
         """A cue of this visit that was shown before this process took over."""
         rule = self._rules.cues.get(cue)
-        evidence = rule.on.stage_open if rule and rule.on.stage_open else str(trigger_n)
+        evidence = str(trigger_n)
+        if rule and rule.on.stage_open:
+            evidence = rule.on.stage_open
+        elif rule and rule.on.metric:
+            evidence = self._watch.evidence(rule)
         self._policy.recall(cue, evidence, at)
         if rule and rule.on.stage_open:
             self._called[cue] = float("inf")
@@ -222,6 +261,11 @@ class VisitEngine:
     # ── what is known ────────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def rules(self) -> CompiledPlaybook:
+        """The compiled playbook of this visit."""
+        return self._rules
+
+    @property
     def playbook(self) -> Playbook:
         """The playbook of this visit."""
         return self._playbook
@@ -240,6 +284,21 @@ class VisitEngine:
     def figures(self) -> Figures:
         """Running totals."""
         return self._visit.figures
+
+    @property
+    def must_sell_coverage(self) -> float | None:
+        """The share (0 to 1) of the must-sell products that were spoken of; None without any."""
+        wanted = {sku.id for sku in self._playbook.vocabulary.skus if sku.must_sell}
+        return len(wanted & self._visit.mentioned["sku"]) / len(wanted) if wanted else None
+
+    @property
+    def schemes_told(self) -> int:
+        """How many different schemes were told."""
+        return len(self._visit.mentioned["scheme"])
+
+    def text_of_cue(self, rule: CueRule) -> str | None:
+        """The cue's own words, slots filled; None where the data has nothing to fill one with."""
+        return filled(self._playbook, rule.text, self._language, self._visit.last_sku, self._today)
 
     @property
     def cues_shown(self) -> int:
@@ -264,6 +323,8 @@ class VisitEngine:
             objections=objections,
             orders=lines,
             unplaced_orders=visit.orders.unplaced,
+            promises=tuple(sorted(visit.promises, key=lambda mark: mark.at_s)),
+            claims=tuple(sorted(visit.claims, key=lambda mark: mark.at_s)),
         )
 
     def next_wake(self, now: float) -> float | None:
@@ -297,6 +358,29 @@ class VisitEngine:
         )
         self._visit.objections += marks
         return marks
+
+    def _see_notes(self, reading: Reading, final: Heard) -> None:
+        """Promises and claims count once each: the last words for one are those to remember."""
+        for rules, marks in (
+            (self._rules.promises, self._visit.promises),
+            (self._rules.claims, self._visit.claims),
+        ):
+            for note_id, rule in rules.items():
+                if not rule.matches(reading):
+                    continue
+                mark = NoteMark(note_id, final.end_s, final.text)
+                before = next((other for other in marks if other.id == note_id), None)
+                if before is None:
+                    marks.append(mark)
+                elif before.at_s < mark.at_s:
+                    marks[marks.index(before)] = mark
+
+    def _see_mentions(self, reading: Reading, is_late: bool) -> None:
+        for mention in reading.mentions:
+            if mention.kind in self._visit.mentioned:
+                self._visit.mentioned[mention.kind].add(mention.value)
+            if mention.kind == "sku" and not is_late:
+                self._visit.last_sku = mention.value
 
     def _see_orders(self, reading: Reading, final: Heard, tail: _Tail | None) -> bool:
         visit = self._visit
@@ -348,9 +432,24 @@ class VisitEngine:
             position_s=final.end_s,
             objection=mark.id,
             trigger_n=final.n,
-            distrust=_distrust(final, now),
+            distrust=_distrust(final, now) or _wrong_speaker(self._rules.cues[cue].on, final.speaker),
         )
         return self._policy.offer(candidate, now, self.done)
+
+    def _offer_metric_cues(self, final: Heard, now: float) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for rule in self._watch.due(self._visit.figures, final.end_s):
+            is_sure = self._visit.figures.attribution >= rule.on.min_attribution
+            candidate = Candidate(
+                cue=rule.id,
+                evidence=self._watch.evidence(rule),
+                raised_at=final.spoken_at,
+                position_s=final.end_s,
+                trigger_n=final.n,
+                distrust=_distrust(final, now) or (None if is_sure else "unknown_speaker"),
+            )
+            outcomes += self._policy.offer(candidate, now, self.done)
+        return outcomes
 
     def _offer_stage_cues(self, now: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -376,7 +475,10 @@ class VisitEngine:
                 begin = (
                     self._visit.stage_done_at.get(on.after_stage) if on.after_stage else self._visit.offset
                 )
-                due = None if begin is None else max(begin + on.for_s, self._called.get(rule.id, begin))
+                wait_s = on.for_s
+                if not on.for_s and not on.after_stage:
+                    wait_s = self._rules.expect_by_s.get(on.stage_open or "", 0.0)
+                due = None if begin is None else max(begin + wait_s, self._called.get(rule.id, begin))
             times.append(due)
         return times
 
@@ -400,7 +502,13 @@ def _across(rule: Rule, joined: Reading | None) -> bool:
     )
 
 
-def _distrust(final: Heard, now: float) -> Literal["low_confidence", "concealed", "late"] | None:
+def _wrong_speaker(on: Trigger, speaker: Speaker) -> Distrust | None:
+    if on.speaker is None or on.speaker == speaker:
+        return None
+    return "unknown_speaker" if speaker == "unknown" else "wrong_speaker"
+
+
+def _distrust(final: Heard, now: float) -> Distrust | None:
     if final.low_confidence:
         return "low_confidence"
     if final.concealed_s > CONCEALED_SHARE * max(0.0, final.end_s - final.start_s):

@@ -40,6 +40,11 @@ class PlaybookInvalid(CoachError):
         self.file = file
         self.flaws = flaws
 
+    @classmethod
+    def of_id(cls, file: str, id_: str) -> "PlaybookInvalid":
+        """Another file has that playbook already."""
+        return cls(file, (Flaw(1, "id", f"another file has the playbook {id_!r}", "give each its own id"),))
+
 
 class TranscriptInvalid(CoachError):
     """A transcript that `replay` can't read; the message names the file, the field and the fix."""

@@ -9,11 +9,14 @@ from rapidfuzz import process
 
 from .phrases import parse_phrase
 from .playbook import CueRule, Path, Playbook, Texts
+from .slots import RULE_SLOTS, longest_filled
 
 Found = Iterator[tuple[Path, str, str]]
 """Where, what, and the fix."""
 
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
+_QTY_LENGTH: Final = 4
+"""Digits of an ordered quantity at most."""
 
 
 def lint(playbook: Playbook, today: date) -> Iterator[tuple[Path, str, str, bool]]:
@@ -29,6 +32,8 @@ def lint(playbook: Playbook, today: date) -> Iterator[tuple[Path, str, str, bool
     for check in checks:
         for path, what, fix in check:
             yield path, what, fix, True
+    for path, what, fix in (*_single_words(playbook), *_translations(playbook), *_unfilled(playbook)):
+        yield path, what, fix, False
     for number, scheme in enumerate(playbook.vocabulary.schemes):
         if scheme.valid and scheme.valid < today:
             path = ("vocabulary", "schemes", number, "valid")
@@ -41,6 +46,8 @@ def _ids(playbook: Playbook) -> Found:
         (("stages",), [stage.id for stage in playbook.stages]),
         (("objections",), [objection.id for objection in playbook.objections]),
         (("cues",), [cue.id for cue in playbook.cues]),
+        (("summary", "promises"), [note.id for note in playbook.summary.promises]),
+        (("summary", "claims"), [note.id for note in playbook.summary.claims]),
         (("vocabulary", "skus"), [sku.id for sku in vocabulary.skus]),
         (("vocabulary", "schemes"), [scheme.id for scheme in vocabulary.schemes]),
         (("vocabulary", "units"), [unit.id for unit in vocabulary.units]),
@@ -98,6 +105,18 @@ def _suggest(value: str, known: Iterable[str]) -> str:
 
 
 def _patterns(playbook: Playbook) -> Found:
+    # an objection fires a card; a stage that one word ticks off is only worth a warning
+    yield from (flaw for flaw in _one_word_phrases(playbook) if flaw[0][0] == "objections")
+    fix = "give it any_of with phrases"
+    for number, stage in enumerate(playbook.stages):
+        if not stage.any_of and not stage.all_of:
+            yield ("stages", number), f"{stage.id!r} can never be done", fix
+    for number, objection in enumerate(playbook.objections):
+        if not objection.any_of:
+            yield ("objections", number), f"{objection.id!r} can never be heard", fix
+
+
+def _one_word_phrases(playbook: Playbook) -> Found:
     for path, pattern in playbook.patterns():
         if pattern.one_word or "none_of" in path:  # what only rules out can't fire anything
             continue
@@ -108,13 +127,10 @@ def _patterns(playbook: Playbook) -> Found:
                     f"{text!r} can match a single word, which is said in many senses",
                     "write at least two words, or set one_word: true",
                 )
-    fix = "give it any_of with phrases"
-    for number, stage in enumerate(playbook.stages):
-        if not stage.any_of and not stage.all_of:
-            yield ("stages", number), f"{stage.id!r} can never be done", fix
-    for number, objection in enumerate(playbook.objections):
-        if not objection.any_of:
-            yield ("objections", number), f"{objection.id!r} can never be heard", fix
+
+
+def _single_words(playbook: Playbook) -> Found:
+    yield from (flaw for flaw in _one_word_phrases(playbook) if flaw[0][0] != "objections")
 
 
 def _shared_phrases(playbook: Playbook) -> Found:
@@ -131,23 +147,30 @@ def _shared_phrases(playbook: Playbook) -> Found:
 def _texts(playbook: Playbook) -> Found:
     limit = playbook.limits.text_max
     for number, cue in enumerate(playbook.cues):
-        yield from _every_language(playbook, cue.text, ("cues", number, "text"))
+        if playbook.languages.default not in cue.text:
+            yield from _every_language(playbook, cue.text, ("cues", number, "text"))
         for code, text in cue.text.items():
             path: Path = ("cues", number, "text", code)
-            if len(text) > limit:
-                yield path, f"{len(text)} characters, more than text_max {limit}", "shorten it"
-            if _SLOT.search(text):
-                yield path, "a rule's text has no slots", "move the text with slots to llm.text"
+            slots = set(_SLOT.findall(text))
+            for slot in sorted(slots - set(RULE_SLOTS)):
+                fix = f"use one of {', '.join(RULE_SLOTS)}, or move the text to llm.text"
+                yield path, f"a rule's text has no slot {{{slot}}}", fix
+            if "scheme.say" in slots and not any(s.say for s in playbook.vocabulary.schemes):
+                yield path, "no scheme has a `say` to fill {scheme.say}", "add it to vocabulary.schemes"
+            length = longest_filled(playbook, text, code)
+            if length > limit:
+                when = " when filled" if slots else ""
+                yield path, f"{length} characters{when}, more than text_max {limit}", "shorten it"
             yield from _claims(playbook, text, path)
         yield from _llm_texts(playbook, cue, number)
 
 
 def _llm_texts(playbook: Playbook, cue: CueRule, number: int) -> Found:
     limit = playbook.limits.text_max
-    longest = {"sku": 0, "scheme": 0, "unit": 0}
+    longest = {"sku": 0, "scheme": 0, "unit": 0, "qty": _QTY_LENGTH}
     for kind, words, _ in playbook.vocabulary.names():
         longest[kind] = max(longest[kind], len(" ".join(words)))
-    if cue.llm.text:
+    if cue.llm.text and playbook.languages.default not in cue.llm.text:
         yield from _every_language(playbook, cue.llm.text, ("cues", number, "llm", "text"))
     for code, text in cue.llm.text.items():
         path: Path = ("cues", number, "llm", "text", code)
@@ -159,6 +182,21 @@ def _llm_texts(playbook: Playbook, cue: CueRule, number: int) -> Found:
         if filled > limit:
             yield path, f"up to {filled} characters when filled, more than text_max {limit}", "shorten it"
         yield from _claims(playbook, text, path)
+
+
+def _translations(playbook: Playbook) -> Found:
+    """A missing translation costs little: the default language stands in."""
+    for number, cue in enumerate(playbook.cues):
+        for path, texts in ((("text",), cue.text), (("llm", "text"), cue.llm.text)):
+            if playbook.languages.default in texts:
+                yield from _every_language(playbook, texts, ("cues", number, *path))
+
+
+def _unfilled(playbook: Playbook) -> Found:
+    for number, cue in enumerate(playbook.cues):
+        if cue.llm.mode == "fill" and not cue.llm.text:
+            path: Path = ("cues", number, "llm")
+            yield path, "mode fill without a text: nothing is filled", "add text with the slots, or use rank"
 
 
 def _every_language(playbook: Playbook, texts: Texts, path: Path) -> Found:

@@ -7,7 +7,7 @@ and the whole call, connection included, lives within its deadline.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -25,6 +25,13 @@ logging.getLogger("openai").setLevel(logging.WARNING)
 CUE_TOKENS: Final = 80
 SUMMARY_TOKENS: Final = 400
 CONNECT_S: Final = 0.3
+PROBE: Final = Question(
+    ({"role": "user", "content": "Answer with an empty JSON object."},),
+    {"type": "object", "additionalProperties": False, "required": [], "properties": {}},
+    "probe",
+)
+"""Nothing of any visit is in it."""
+PROBE_WITHIN_S: Final = 5.0
 _MAX_ANSWER: Final = 8_192
 """Characters; a server that streams on and on is cut off."""
 _FORMATS: Final = ("json_schema", "json_object", "none")
@@ -44,7 +51,12 @@ class LlmAccess:
 class LanguageModel:
     """Shared by all visits of a process; the limit of one call at a time per visit is the visit's."""
 
-    def __init__(self, access: LlmAccess, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        access: LlmAccess,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client = AsyncOpenAI(
             api_key=access.api_key or _NO_KEY,
             base_url=access.base_url or None,
@@ -53,7 +65,9 @@ class LanguageModel:
         )
         self._model = access.model
         self._clock = clock
+        self._sleep = sleep
         self._breaker = Breaker()
+        self._probing: asyncio.Task[None] | None = None
         self._format = 0
         """Index into `_FORMATS`: the best that this server understands."""
 
@@ -63,14 +77,15 @@ class LanguageModel:
         Raises:
             LlmFailed: no answer within the deadline, for the reason that it carries.
         """
-        if not self._breaker.allows(self._clock()):
+        if self._breaker.is_open:
             raise LlmFailed("breaker")
+        return await self._call(question, max_tokens, deadline_s)
+
+    async def _call(self, question: Question, max_tokens: int, deadline_s: float) -> str:
+        # cancelled by us it says nothing about the server, so the breaker is not told
         try:
             async with asyncio.timeout(deadline_s):
                 answer = await self._ask_in_best_format(question, max_tokens)
-        except asyncio.CancelledError:
-            self._breaker.abandoned()
-            raise
         except (TimeoutError, openai.APITimeoutError) as error:
             raise self._failed("timeout") from error
         except openai.APIStatusError as error:
@@ -91,17 +106,42 @@ class LanguageModel:
         self._breaker.succeeded()
         return answer
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the breaker is open: the rules do without it."""
+        return self._breaker.is_open
+
     def misled(self) -> None:
         """The last answer could not be used: as good as none."""
-        self._breaker.failed(self._clock())
+        self._note_failure()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Probe no more, and close the connections."""
+        if self._probing:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
         await self._client.close()
 
     def _failed(self, fault: LlmFault) -> LlmFailed:
-        self._breaker.failed(self._clock())
+        self._note_failure()
         return LlmFailed(fault)
+
+    def _note_failure(self) -> None:
+        self._breaker.failed(self._clock())
+        if self._breaker.is_open and self._probing is None:
+            log.warning("the language model does not answer; the rules do without it")
+            self._probing = asyncio.create_task(self._probe_until_closed())
+
+    async def _probe_until_closed(self) -> None:
+        """Ask for a few words now and then, beside the visits, until the server answers."""
+        while (wait_s := self._breaker.probe_in(self._clock())) is not None:
+            await self._sleep(wait_s)
+            try:
+                await self._call(PROBE, CUE_TOKENS, PROBE_WITHIN_S)
+            except LlmFailed as error:
+                log.info("the language model still does not answer", extra={"fault": error.fault})
+        self._probing = None
+        log.info("the language model answers again")
 
     async def _ask_in_best_format(self, question: Question, max_tokens: int) -> str:
         while True:

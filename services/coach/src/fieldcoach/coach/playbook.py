@@ -1,7 +1,4 @@
-"""The playbook: what a sales manager writes, as frozen models. Unknown keys are refused.
-
-The subset of the language that is in use; more of it only adds fields.
-"""
+"""The playbook: what a sales manager writes, as frozen models. Unknown keys are refused."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -19,6 +16,8 @@ Texts = dict[LanguageCode, Annotated[str, Field(min_length=1, max_length=200)]]
 Path = tuple[str | int, ...]
 """Keys and list places from the top of the file to a value."""
 Level = Literal["novice", "standard", "minimal"]
+Metric = Literal["monologue_s", "talk_share", "talk_share_visit", "pace_ratio", "questions"]
+"""Figures that a cue may watch; `talk_share` is that of the last 120 s. Defined in the coach's README."""
 
 
 def _is_phrase(text: str) -> str:
@@ -89,31 +88,42 @@ class Levels(Part):
         return limits.min_priority
 
 
-class Sku(Part):
-    """A product. `id` is what stands in the order; `names` are how people say it (without: the id)."""
+class Named(Part):
+    """Something with an id and the names that people say (without any: the id)."""
 
     id: Name
     names: tuple[Name, ...] = ()
+
+    def ways(self) -> tuple[str, ...]:
+        """How it is called."""
+        return self.names or (self.id,)
+
+
+class Sku(Named):
+    """A product. `id` is what stands in the order."""
+
     must_sell: bool = False
     scheme: Name | None = None
     unit: Name | None = None
     """The unit when a quantity is said without one."""
 
 
-class Scheme(Part):
-    """An offer in force."""
+class Scheme(Named):
+    """An offer in force. Without `names` it is told by its id, or by `say` up to the first comma."""
 
-    id: Name
-    names: tuple[Name, ...] = ()
     say: Texts = {}
+    """How the salesperson tells it: fills `{scheme.say}`."""
     valid: date | None = None
+    """Its last day; later it fills no text."""
+
+    def ways(self) -> tuple[str, ...]:
+        """How it is called."""
+        told = (text.partition(",")[0] for text in self.say.values())
+        return self.names or tuple(dict.fromkeys((self.id, *told)))
 
 
-class Unit(Part):
+class Unit(Named):
     """A unit of quantity. `id` is the plural as it stands in the order."""
-
-    id: Name
-    names: tuple[Name, ...] = ()
 
 
 class Vocabulary(Part):
@@ -127,7 +137,7 @@ class Vocabulary(Part):
         """Every way to say something: its kind (`sku`, `scheme`, `unit`), its words, its id."""
         for kind, items in (("sku", self.skus), ("scheme", self.schemes), ("unit", self.units)):
             for item in items:
-                for name in item.names or (item.id,):
+                for name in item.ways():
                     words = words_of(name)
                     if words:
                         yield kind, words, item.id
@@ -161,6 +171,8 @@ class Stage(Part):
     id: Slug
     title: Texts = {}
     weight: int = Field(ge=0, le=100)
+    expect_by_s: float | None = Field(None, gt=0)
+    """When it is usually done. A cue on `stage_open` without `after_stage` and `for_s` waits so long."""
     any_of: tuple[Pattern, ...] = ()
     all_of: tuple[Pattern, ...] = ()
     none_of: tuple[Pattern, ...] = ()
@@ -181,34 +193,64 @@ class Objection(Part):
 
 
 class Trigger(Part):
-    """What makes a cue a candidate: an objection, or a stage still open some time after another."""
+    """What makes a cue a candidate: an objection, a stage still open some time after another, or a figure."""
 
     objection: Slug | None = None
+    speaker: Literal["rep", "other"] | None = None
+    """Who must have raised the objection; without it anybody, also where nobody knows who spoke."""
     stage_open: Slug | None = None
     after_stage: Slug | None = None
     for_s: float = Field(0, ge=0)
+    metric: Metric | None = None
+    gte: float | None = None
+    lte: float | None = None
+    sustain_s: float = Field(0, ge=0)
+    """The figure must have been there so long."""
+    min_attribution: float = Field(0.75, ge=0, le=1)
+    """The least share of the speech whose speaker is known."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if bool(self.objection) == bool(self.stage_open):
-            raise ValueError("give either objection or stage_open")
-        if self.objection and (self.after_stage or self.for_s):
+        if sum(map(bool, (self.objection, self.stage_open, self.metric))) != 1:
+            raise ValueError("give either objection or stage_open, or metric")
+        if not self.stage_open and (self.after_stage or self.for_s):
             raise ValueError("after_stage and for_s belong to stage_open")
+        if self.speaker and not self.objection:
+            raise ValueError("speaker belongs to objection")
+        if self.metric and (self.gte is None) == (self.lte is None):
+            raise ValueError("a metric needs either gte or lte")
+        if not self.metric and self.model_fields_set & {"gte", "lte", "sustain_s", "min_attribution"}:
+            raise ValueError("gte, lte, sustain_s and min_attribution belong to metric")
         return self
+
+    def cause(self) -> str:
+        """What calls for the cue, in a few words."""
+        if self.objection:
+            return f"objection {self.objection}"
+        if self.stage_open:
+            return f"stage {self.stage_open} open"
+        edge = f">= {self.gte:g}" if self.gte is not None else f"<= {self.lte:g}"
+        return f"{self.metric} {edge}"
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure of that value calls for the cue."""
+        return value >= self.gte if self.gte is not None else self.lte is not None and value <= self.lte
 
 
 class CueLlm(Part):
     """What the language model may do with a cue: choose among candidates, or also fill slots of `text`."""
 
     mode: Literal["off", "rank", "fill"] = "off"
-    slots: tuple[Literal["sku", "unit", "scheme"], ...] = ()
+    slots: tuple[Literal["sku", "unit", "scheme", "qty"], ...] = ()
+    """`qty` is never the model's: it is the ordered quantity of the `sku` that it names."""
     text: Texts = {}
+    """With the slots; without it the card keeps the rule's words."""
     deadline_ms: int | None = Field(None, ge=100, le=3_000)
 
     @model_validator(mode="after")
     def _fill_has_slots(self) -> Self:
-        if self.mode == "fill" and not (self.slots and self.text):
-            raise ValueError("mode fill needs slots and a text with them, as in `Offer {sku} first`")
+        if self.mode == "fill" and not self.slots:
+            raise ValueError("mode fill needs slots, and a text with them, as in `Offer {sku} first`")
         return self
 
 
@@ -231,6 +273,7 @@ class CueRule(Part):
     ttl_s: float | None = Field(None, gt=0)
     title: Texts = {}
     text: Texts
+    """May hold `{sku}`, `{scheme}` and `{scheme.say}`, filled from the vocabulary and the talk."""
     llm: CueLlm = CueLlm()
 
 
@@ -257,11 +300,25 @@ class Ordering(Part):
     """The whole answer to an offer: `yes`, `okay`."""
 
 
+class Note(Part):
+    """Something to remember after the visit: a promise of the salesperson, a claim of the shopkeeper."""
+
+    id: Slug
+    title: Texts = {}
+    any_of: tuple[Pattern, ...] = Field(min_length=1)
+    none_of: tuple[Pattern, ...] = ()
+    """Rules a match out that shares a word with it."""
+
+
 class SummarySpec(Part):
     """What the summary holds."""
 
     orders: bool = True
     tips_max: int = Field(2, ge=0, le=2)
+    promises: tuple[Note, ...] = ()
+    """`we will take back`, `i will bring`."""
+    claims: tuple[Note, ...] = ()
+    """`you owe me`, `you did not settle`."""
 
 
 class Playbook(Part):
@@ -287,15 +344,21 @@ class Playbook(Part):
         return Playbook.model_construct(schema_="coach.playbook/1", id=id_, version=0)
 
     def patterns(self) -> Iterator[tuple[Path, Pattern]]:
-        """Every pattern of stages and objections, with its path in the file."""
+        """Every pattern of stages, objections and notes, with its path in the file."""
         for number, stage in enumerate(self.stages):
             for group in ("any_of", "all_of", "none_of"):
                 for place, pattern in enumerate(getattr(stage, group)):
                     yield ("stages", number, group, place), pattern
-        for number, objection in enumerate(self.objections):
-            for group in ("any_of", "none_of"):
-                for place, pattern in enumerate(getattr(objection, group)):
-                    yield ("objections", number, group, place), pattern
+        heard: tuple[tuple[Path, tuple[Objection | Note, ...]], ...] = (
+            (("objections",), self.objections),
+            (("summary", "promises"), self.summary.promises),
+            (("summary", "claims"), self.summary.claims),
+        )
+        for section, items in heard:
+            for number, item in enumerate(items):
+                for group in ("any_of", "none_of"):
+                    for place, pattern in enumerate(getattr(item, group)):
+                        yield (*section, number, group, place), pattern
 
     def say(self, texts: Texts, language: str) -> str:
         """The text in that language, else in the default one, else any, else nothing."""

@@ -15,7 +15,6 @@ from rapidfuzz import process
 from .errors import Flaw, PlaybookInvalid
 from .lint import lint
 from .playbook import Playbook
-from .rules import CompiledPlaybook
 
 MAX_BYTES = 512 * 1024
 """A playbook is written by hand; more than this is another file, or an alias bomb."""
@@ -191,44 +190,3 @@ def _model_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in getattr(annotation, "__args__", ()) if (found := _model_in(part))), None)
-
-
-class PlaybookShelf:
-    """The playbooks of a folder, by id; the flaws of those that can't be used."""
-
-    def __init__(self) -> None:
-        self._playbooks: dict[str, CompiledPlaybook] = {}
-        self.flaws: list[str] = []
-        self.warnings: list[str] = []
-
-    @classmethod
-    def read(cls, folder: Path) -> "PlaybookShelf":
-        """Read every `*.yaml` of the folder; what is wrong ends up in `flaws`, not in an exception."""
-        shelf = cls()
-        files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-        if not files:
-            shelf.flaws.append(
-                f"{folder}: no playbooks (*.yaml) there. Fix: set PLAYBOOKS_DIR to their folder."
-            )
-        for path in files:
-            try:
-                loaded = load_playbook(path)
-            except PlaybookInvalid as error:
-                shelf.flaws.append(str(error))
-                continue
-            playbook = loaded.playbook
-            shelf.warnings += [flaw.at(str(path)) for flaw in loaded.warnings]
-            if playbook.id in shelf._playbooks:
-                shelf.flaws.append(
-                    f"{path}:1: id: another file has the playbook {playbook.id!r}. Fix: give each its own id."
-                )
-                continue
-            shelf._playbooks[playbook.id] = CompiledPlaybook(playbook)
-        return shelf
-
-    def find(self, id_: str) -> CompiledPlaybook | None:
-        """The playbook of that id."""
-        return self._playbooks.get(id_)
-
-    def __len__(self) -> int:
-        return len(self._playbooks)

@@ -5,6 +5,7 @@ it wait on the way is told with it. All times are seconds; `now` never goes back
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -24,10 +25,11 @@ _JUST_AFTER: Final = 1e-3
 """Woken exactly when its time ends, a candidate would not have expired yet."""
 
 DropRule = Literal[
-    "level", "muted", "low_confidence", "concealed", "late", "stage_done", "no_new_evidence", "cooldown",
-    "max_per_cue", "max_per_visit", "duplicate", "superseded", "expired", "llm_none", "llm_other",
-    "visit_ended",
+    "level", "muted", "low_confidence", "concealed", "late", "unknown_speaker", "wrong_speaker", "stage_done",
+    "no_new_evidence", "cooldown", "max_per_cue", "max_per_visit", "duplicate", "superseded", "expired",
+    "unfilled", "llm_none", "llm_other", "visit_ended",
 ]  # fmt: skip
+Distrust = Literal["low_confidence", "concealed", "late", "unknown_speaker", "wrong_speaker"]
 WaitRule = Literal["quiet_first", "min_gap", "max_per_min", "turn", "one_at_a_time"]
 
 
@@ -46,7 +48,7 @@ class Candidate:
     stage: str | None = None
     """Dropped once this stage is done."""
     trigger_n: int | None = None
-    distrust: Literal["low_confidence", "concealed", "late"] | None = None
+    distrust: Distrust | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,20 @@ class PolicyState:
 
 
 class CuePolicy:
-    """The limits of one visit."""
+    """The limits of one visit. `is_fillable`: whether the data can fill the slots of a cue's text now."""
 
-    def __init__(self, playbook: Playbook, level: Level, language: str) -> None:
+    def __init__(
+        self,
+        playbook: Playbook,
+        level: Level,
+        language: str,
+        is_fillable: Callable[[CueRule], bool] = lambda _rule: True,
+    ) -> None:
         self._limits = playbook.limits
         self._rules: dict[str, CueRule] = {cue.id: cue for cue in playbook.cues}
         self._least_priority = playbook.levels.min_priority(level)
-        self._texts = {cue.id: frozenset(words_of(playbook.say(cue.text, language))) for cue in playbook.cues}
+        self._words = {cue.id: frozenset(words_of(playbook.say(cue.text, language))) for cue in playbook.cues}
+        self._is_fillable = is_fillable
         self._state = PolicyState()
 
     @property
@@ -183,7 +192,7 @@ class CuePolicy:
         for waiting in list(self._state.waiting):
             if waiting.candidate.cue == candidate_cue:
                 self._state.waiting.remove(waiting)
-        shown = _Shown(candidate_cue, at, self._texts.get(candidate_cue, frozenset()))
+        shown = _Shown(candidate_cue, at, self._words.get(candidate_cue, frozenset()))
         self._state.shown.append(shown)
         self._state.recent.append(shown)
         if evidence:
@@ -241,6 +250,8 @@ class CuePolicy:
             return "duplicate"
         if now - candidate.raised_at > self._ttl(candidate) + _EPSILON:
             return "expired"
+        if not self._is_fillable(rule):
+            return "unfilled"
         return None
 
     def _wait_rule(
@@ -294,7 +305,7 @@ class CuePolicy:
         return cooldown
 
     def _alike(self, cue: str, text: frozenset[str]) -> bool:
-        mine = self._texts[cue]
+        mine = self._words[cue]
         both = mine | text
         return bool(both) and len(mine & text) / len(both) >= SAME_TEXT
 
@@ -303,7 +314,7 @@ class CuePolicy:
         return -self._rules[candidate.cue].priority, candidate.raised_at, candidate.cue
 
     def _note(self, candidate: Candidate, now: float) -> _Shown:
-        shown = _Shown(candidate.cue, now, self._texts[candidate.cue])
+        shown = _Shown(candidate.cue, now, self._words[candidate.cue])
         self._state.shown.append(shown)
         self._state.recent.append(shown)
         self._state.used_evidence.add((candidate.cue, candidate.evidence))

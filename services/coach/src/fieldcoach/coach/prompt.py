@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .engine import Conclusion
 from .errors import LlmFailed
 from .normalise import words_of
+from .orders import Line
 from .playbook import CueRule, Playbook
 from .redaction import redact
 
@@ -67,7 +68,7 @@ class SummaryAnswer(BaseModel):
 def cue_prefix(playbook: Playbook, language: str) -> str:
     """The instructions: the same bytes for every call of a playbook version, so that servers cache them."""
     catalogue = [
-        {"cue_id": cue.id, "when": cue.on.objection or f"not done: {cue.on.stage_open}", "says": text}
+        {"cue_id": cue.id, "when": cue.on.cause(), "says": text}
         for cue in playbook.cues
         if (text := playbook.say(cue.text, language))
     ]
@@ -99,7 +100,9 @@ def cue_question(
 ) -> Question:
     """Ask for one of the candidates (at most eight)."""
     candidates = candidates[:MAX_CANDIDATES]
-    slots = sorted({slot for cue in candidates if cue.llm.mode == "fill" for slot in cue.llm.slots})
+    slots = sorted(
+        {slot for cue in candidates if cue.llm.mode == "fill" for slot in cue.llm.slots if slot != "qty"}
+    )
     state = {
         "turns": recent_turns(turns),
         "done": sorted(done),
@@ -173,9 +176,18 @@ def read_cue_answer(text: str, candidates: Sequence[CueRule]) -> CueAnswer:
     return answer
 
 
-def filled_text(playbook: Playbook, cue: CueRule, slots: dict[str, str | None], language: str) -> str | None:
-    """The card's own words with slots of the vocabulary; None where the rule's text must stand in."""
-    if cue.llm.mode != "fill":
+def filled_text(
+    playbook: Playbook,
+    cue: CueRule,
+    slots: dict[str, str | None],
+    language: str,
+    orders: Sequence[Line] = (),
+) -> str | None:
+    """The card's own words with slots of the vocabulary; None where the rule's text must stand in.
+
+    `qty` is the quantity of the order line of the `sku`, whatever the model says.
+    """
+    if cue.llm.mode != "fill" or not cue.llm.text:
         return None
     known: dict[tuple[str, tuple[str, ...]], str] = {
         (kind, words): value for kind, words, value in playbook.vocabulary.names()
@@ -186,6 +198,9 @@ def filled_text(playbook: Playbook, cue: CueRule, slots: dict[str, str | None], 
     text = template
     for slot in _SLOT.findall(template):
         value = known.get((slot, words_of(slots.get(slot) or "")))
+        if slot == "qty":
+            sku = known.get(("sku", words_of(slots.get("sku") or "")))
+            value = next((str(line.qty) for line in orders if line.sku == sku), None)
         if value is None or slot not in cue.llm.slots:
             return None
         text = text.replace(f"{{{slot}}}", value)
@@ -225,5 +240,7 @@ def _facts(playbook: Playbook, facts: Conclusion) -> dict[str, Any]:
         "missed": [stage.id for stage in playbook.stages if stage.id not in done],
         "objections": list(dict.fromkeys(mark.id for mark in facts.objections)),
         "orders": [{"sku": line.sku, "qty": line.qty, "unit": line.unit} for line in facts.orders],
+        "promises": [mark.id for mark in facts.promises],
+        "claims": [mark.id for mark in facts.claims],
         "tips_by_rules": list(facts.tips),
     }

@@ -1,5 +1,7 @@
 """What the coach tells the phone, built from the engine's state. Pure: numbers and times are given."""
 
+from collections.abc import Sequence
+
 from fieldcoach.common.audio import SAMPLE_RATE
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
@@ -10,16 +12,19 @@ from fieldcoach.common.messages import (
     StageStatus,
     Summary,
     VisitMetrics,
+    VisitNote,
 )
+from fieldcoach.common.messages.coaching import MAX_NOTE_TEXT
 
-from .engine import Conclusion, VisitEngine
-from .playbook import Playbook
+from .engine import Conclusion, NoteMark, VisitEngine
+from .figures import WINDOW_S, Figures
+from .playbook import Note
 from .policy import Candidate
 from .prompt import SummaryAnswer
 
 
 def cue_message(
-    playbook: Playbook,
+    engine: VisitEngine,
     candidate: Candidate,
     language: str,
     llm_text: str | None,
@@ -31,6 +36,7 @@ def cue_message(
     received_at: float | None,
 ) -> Cue:
     """A cue that goes out at `now` (seconds since 1970), fired by `final` where one did."""
+    playbook = engine.playbook
     rule = next(cue for cue in playbook.cues if cue.id == candidate.cue)
     ttl_ms = round((rule.ttl_s or playbook.limits.ttl_s) * 1e3)
     return Cue(
@@ -40,7 +46,7 @@ def cue_message(
         cue=rule.id,
         objection=candidate.objection,
         title=playbook.say(rule.title, language),
-        text=llm_text or playbook.say(rule.text, language),
+        text=llm_text or engine.text_of_cue(rule) or "",
         severity=rule.severity,
         haptic=rule.haptic,
         ttl_ms=ttl_ms,
@@ -81,7 +87,21 @@ def metrics_message(engine: VisitEngine, *, session: str, n: int) -> VisitMetric
         stage_coverage=sum(s.weight for s in stages if s.id in engine.done) / weight if weight else 0.0,
         cues_shown=engine.cues_shown,
         order_lines=len(engine.orders),
+        must_sell_coverage=engine.must_sell_coverage,
+        schemes_told=engine.schemes_told,
+        **(_figures_of_speakers(figures) if figures.is_sure else {}),
     )
+
+
+def _figures_of_speakers(figures: Figures) -> dict[str, float | None]:
+    values = {
+        "talk_share": figures.talk_share(),
+        "talk_share_120s": figures.talk_share(WINDOW_S),
+        "longest_monologue_s": figures.longest_monologue_s(),
+        "pace_wpm": figures.pace_wpm(),
+        "pace_ratio": figures.pace_ratio(),
+    }
+    return {name: None if value is None else round(value, 3) for name, value in values.items()}
 
 
 def summary_message(
@@ -111,4 +131,21 @@ def summary_message(
         duration_s=round(duration_s, 2),
         playbook=playbook.id,
         playbook_version=playbook.version,
+        promises=_notes(engine, playbook.summary.promises, facts.promises, language),
+        claims=_notes(engine, playbook.summary.claims, facts.claims, language),
+    )
+
+
+def _notes(
+    engine: VisitEngine, notes: Sequence[Note], marks: Sequence[NoteMark], language: str
+) -> tuple[VisitNote, ...]:
+    titles = {note.id: engine.playbook.say(note.title, language) for note in notes}
+    return tuple(
+        VisitNote(
+            id=mark.id,
+            title=titles[mark.id] or mark.id,
+            at_sample=round(mark.at_s * SAMPLE_RATE),
+            text=mark.text[:MAX_NOTE_TEXT],
+        )
+        for mark in marks
     )

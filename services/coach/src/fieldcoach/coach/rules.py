@@ -112,6 +112,14 @@ class CompiledPlaybook:
             objection.id: _cue_for(playbook, objection.id, objection.cue) for objection in playbook.objections
         }
         self.stage_cues = tuple(cue for cue in playbook.cues if cue.on.stage_open)
+        self.metric_cues = tuple(cue for cue in playbook.cues if cue.on.metric)
+        self.expect_by_s = {stage.id: stage.expect_by_s or 0.0 for stage in playbook.stages}
+        self.promises = {
+            note.id: Rule(vocabulary, note.any_of, note.none_of) for note in playbook.summary.promises
+        }
+        self.claims = {
+            note.id: Rule(vocabulary, note.any_of, note.none_of) for note in playbook.summary.claims
+        }
         self.sku_unit = {sku.id: sku.unit for sku in vocabulary.skus}
         ordering = {
             kind: [parse_phrase(text) for text in getattr(playbook.ordering, kind)] for kind in ORDERING_KINDS

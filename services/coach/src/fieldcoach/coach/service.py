@@ -1,17 +1,20 @@
 """Takes visits from the control subjects, adopts those that nobody coaches, and gives each its engine."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from nats.aio.subscription import Subscription
 
 from fieldcoach.common.bus import Bus
-from fieldcoach.common.errors import BusUnavailable, FieldCoachError, MessageRejected
+from fieldcoach.common.errors import BackPressure, BusUnavailable, FieldCoachError, MessageRejected
 from fieldcoach.common.ids import new_id
 from fieldcoach.common.messages import (
+    CueAggregate,
     SessionCreated,
     SessionEnding,
     SessionState,
@@ -24,7 +27,7 @@ from .advice import Adviser
 from .llm import LanguageModel
 from .ownership import Ownership
 from .playbook import Playbook
-from .playbook_file import PlaybookShelf
+from .playbook_shelf import Change, PlaybookShelf
 from .rules import CompiledPlaybook
 from .settings import CoachSettings
 from .telemetry import CoachTelemetry
@@ -50,9 +53,13 @@ class CoachService:
         self._id = new_id()
         self._telemetry = CoachTelemetry()
         self._clock = SteadyClock()
-        self._shelf = PlaybookShelf()
+        self._shelf = PlaybookShelf(settings.playbooks_dir)
+        self._since = unix_ms()
+        self._beside: list[asyncio.Task[None]] = []
         self._visits: dict[str, asyncio.Task[None]] = {}
         self._created: dict[str, SessionCreated] = {}
+        self._summed_up: set[str] = set()
+        """Visits that are kept for late words only."""
         self._asked_again: set[str] = set()
         self._finished: deque[str] = deque(maxlen=_FINISHED)
         self._claims: set[asyncio.Task[None]] = set()
@@ -67,11 +74,10 @@ class CoachService:
 
     async def start(self) -> None:
         """Read the playbooks, take new visits, adopt orphans."""
-        self._shelf = PlaybookShelf.read(self._settings.playbooks_dir)
-        for flaw in self._shelf.flaws:
-            log.error("bad playbook", extra={"flaw": flaw})
-        for warning in self._shelf.warnings:
-            log.warning("playbook", extra={"flaw": warning})
+        self._tell(self._shelf.refresh())
+        self._beside = [asyncio.create_task(self._tell_counts())]
+        if self._settings.playbooks_reload_s:
+            self._beside.append(asyncio.create_task(self._watch_playbooks()))
         log.info(
             "playbooks read",
             extra={"good": len(self._shelf), "bad": len(self._shelf.flaws), "llm": self._model is not None},
@@ -82,11 +88,14 @@ class CoachService:
     async def drain(self) -> None:
         """Take no more visits; give those that go on to another coach."""
         self._is_draining = True
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         await self._set_intake()
         for claim in list(self._claims):
             claim.cancel()
         await asyncio.gather(*self._claims, return_exceptions=True)
-        open_visits = dict(self._created)
+        open_visits = {sid: event for sid, event in self._created.items() if sid not in self._summed_up}
         for task in list(self._visits.values()):
             task.cancel()
         await asyncio.gather(*self._visits.values(), return_exceptions=True)
@@ -99,12 +108,40 @@ class CoachService:
         """A playbook that can't be used, with its file, line, field and fix."""
         return "; ".join(self._shelf.flaws) or None
 
+    # ── playbooks ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _watch_playbooks(self) -> None:
+        """Take changed files for the visits to come."""
+        while True:
+            await asyncio.sleep(self._settings.playbooks_reload_s)
+            if self._shelf.has_changed():
+                self._tell(await asyncio.to_thread(self._shelf.refresh))  # compiling takes its time
+
+    def _tell(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._telemetry.playbooks.add(change.kind)
+            is_bad = change.kind in ("rejected", "kept-last-good")
+            level = logging.ERROR if is_bad else logging.WARNING if change.detail else logging.INFO
+            log.log(level, "playbook %s", change.kind, extra={"file": change.file, "flaw": change.detail})
+
+    # ── counts ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tell_counts(self) -> None:
+        """Tell what became of the cues, now and then; a count that is lost is in the next one."""
+        subject = self._bus.subjects.coach_aggregate()
+        while True:
+            await asyncio.sleep(self._settings.aggregate_every_s)
+            rows = self._telemetry.tally.rows()
+            counts = CueAggregate(coach=self._id, since=self._since, at=unix_ms(), cues=rows)
+            with contextlib.suppress(BusUnavailable, BackPressure):
+                await self._bus.publish(subject, counts.encode())
+
     # ── taking visits ────────────────────────────────────────────────────────────────────────────────────
 
     async def _set_intake(self) -> None:
         """Stand in the queue group while there is room; another coach gets the visits else."""
         async with self._intake_lock:
-            has_room = not self._is_draining and len(self._created) < self._settings.coach_max_sessions
+            has_room = not self._is_draining and not self._is_full()
             if has_room and self._intake is None:
                 subject = self._bus.subjects.control_of_all()
                 self._intake = await self._bus.subscribe(subject, self._on_control, queue=QUEUE)
@@ -116,6 +153,13 @@ class CoachService:
                 self._was_full = True
                 if self._bus.is_connected:
                     await intake.unsubscribe()
+
+    def _is_full(self) -> bool:
+        return len(self._created) - len(self._summed_up) >= self._settings.coach_max_sessions
+
+    def _note_summed_up(self, session: str) -> None:
+        self._summed_up.add(session)
+        self._bus.spawn(self._set_intake())
 
     def _on_control(self, _subject: str, payload: bytes, _headers: Headers) -> None:
         event = decode_event(payload)
@@ -129,7 +173,7 @@ class CoachService:
             if created.session not in self._visits:
                 self._asked_again.add(created.session)  # its owner may be letting go just now
             return
-        if len(self._created) >= self._settings.coach_max_sessions:
+        if self._is_full():
             self._telemetry.sessions.add("refused-full")
             log.warning("full", extra={"session": created.session, "visits": len(self._created)})
             return
@@ -181,6 +225,7 @@ class CoachService:
         finally:
             self._visits.pop(created.session, None)
             self._created.pop(created.session, None)
+            self._summed_up.discard(created.session)
             self._finished.append(created.session)
             await ownership.release()
         await self._set_intake()
@@ -199,7 +244,14 @@ class CoachService:
             language = created.languages[0] if created.languages else rules.playbook.languages.default
             adviser = Adviser(self._model, rules.playbook, language, self._settings.llm_deadline_ms)
         return Visit(
-            self._bus, created, rules, self._telemetry, self._clock, adviser, self._settings.llm_summary_s
+            self._bus,
+            created,
+            rules,
+            self._telemetry,
+            self._clock,
+            adviser,
+            self._settings.llm_summary_s,
+            lambda: self._note_summed_up(created.session),
         )
 
     # ── orphans ──────────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,12 @@ class CoachSettings(ServiceSettings):
     """Environment of the coach."""
 
     playbooks_dir: Path = Field(Path("playbooks"), description="Folder of the playbooks (*.yaml)")
+    playbooks_reload_s: float = Field(
+        2.0, ge=0, description="How often the folder is looked at for changes; 0: only at the start"
+    )
+    aggregate_every_s: float = Field(
+        10.0, gt=0, description="How often the counts of cues shown and acted on are told"
+    )
     coach_max_sessions: int = Field(500, ge=1, description="Visits that this process takes at most")
     llm_base_url: str = Field(
         "", description="An OpenAI-compatible server, such as http://localhost:11434/v1"

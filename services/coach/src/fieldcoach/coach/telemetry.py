@@ -2,6 +2,8 @@
 
 from fieldcoach.common.telemetry import Counters, StageHistogram
 
+from .tally import CueTally
+
 
 class CoachTelemetry:
     """Counters and histograms of one process."""
@@ -14,5 +16,9 @@ class CoachTelemetry:
         self.acks = Counters("coach_cue_acks", "action", "What phones did with cues")
         self.llm = Counters("coach_llm", "outcome", "Calls of the language model: used, none, or the fault")
         self.sessions = Counters("coach_sessions", "event", "Visits taken, adopted, released, refused, ended")
+        self.tally = CueTally()
+        self.playbooks = Counters(
+            "coach_playbooks", "event", "Playbook files loaded, reloaded, rejected, kept-last-good, removed"
+        )
         self.faults = Counters("coach_faults", "reason", "What went wrong, by reason")
         self.coach = StageHistogram("coach", "From the receipt of a final to its decision, cue published")

@@ -34,7 +34,7 @@ from fieldcoach.common.numbering import EventNumbers
 from fieldcoach.common.telemetry import Headers, extract, inject, record_span
 
 from .advice import Adviser
-from .engine import Heard, Update, VisitEngine
+from .engine import Conclusion, Heard, Update, VisitEngine
 from .policy import MAX_LATE_S, Choice, Outcome
 from .prompt import Turn
 from .reports import cue_message, metrics_message, stage_statuses, summary_message
@@ -50,6 +50,10 @@ COMPLETE_WITHIN_S: Final = 3.0
 """How long after the end is announced the last words may take."""
 ENDED_GRACE_S: Final = 1.0
 """How long after the media ended."""
+LATE_WORDS_S: Final = 15.0
+"""How long after the summary words may still come (back-fill that was being decoded) and correct it."""
+SETTLE_S: Final = 1.0
+"""A corrected summary waits so long for more words: each replaces the one before."""
 _CONTEXTS: Final = 32
 """Finals whose trace a waiting cue may still belong to; the time to live is shorter than that many."""
 _TURNS: Final = 400
@@ -95,6 +99,7 @@ class Visit:
         clock: Callable[[], float],
         adviser: Adviser | None = None,
         summary_s: float = 8.0,
+        on_summed_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.session = created.session
         self._bus = bus
@@ -103,6 +108,8 @@ class Visit:
         self._clock = clock
         self._adviser = adviser
         self._summary_s = summary_s
+        self._on_summed_up = on_summed_up
+        self._acted_on: set[tuple[str, str]] = set()
         self._language = created.languages[0] if created.languages else rules.playbook.languages.default
         self._engine = VisitEngine(rules, created.level, self._language)
         self._numbers = EventNumbers()
@@ -121,6 +128,9 @@ class Visit:
         self._conclude_at: float | None = None
         self._is_ending = False
         self._is_complete = False
+        self._told: Conclusion | None = None
+        """What the summary that is out was made of."""
+        self._over_at: float | None = None
         self._is_over = False
         self._is_rebuilding = True
         self._end_sample = 0
@@ -128,7 +138,7 @@ class Visit:
     # ── life ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
-        """Coach until the summary is out."""
+        """Coach until the summary is out, then correct it while late words may come."""
         try:
             await self._follower.start()
             await self._take_all()
@@ -139,6 +149,8 @@ class Visit:
                 await self._apply(self._engine.tick(self._clock()))  # what was said while nobody listened
             while not self._is_over:
                 await self._turn()
+                if self._told is not None and self._over_at is not None:
+                    await self._correct_summary(self._over_at)
         finally:
             await self.stop()
 
@@ -153,7 +165,10 @@ class Visit:
     async def _turn(self) -> None:
         now = self._clock()
         if not self._waiting:
-            due = [at for at in (self._engine.next_wake(now), self._figures_due, self._conclude_at) if at]
+            times = (self._engine.next_wake(now), self._figures_due, self._conclude_at)
+            if self._told is not None:
+                times = (self._over_at, self._conclude_at, None)
+            due = [at for at in times if at]
             self._wake.clear()
             try:
                 async with asyncio.timeout(max(0.0, min(due) - now) if due else None):
@@ -161,7 +176,7 @@ class Visit:
             except TimeoutError:
                 pass
         await self._take_all()
-        if self._is_over:
+        if self._is_over or self._told is not None:
             return
         await self._apply(self._engine.tick(self._clock()))
         await self._publish_figures()
@@ -205,11 +220,13 @@ class Visit:
                     self._end_sample = max(self._end_sample, sample)
                     self._is_complete = True
                     if self._is_ending:
-                        self._conclude_at = received.at
+                        self._expect_end(received.at, 0.0)
                 case _:
                     pass  # created, profile, gap, our own metrics: nothing to decide
 
     def _expect_end(self, at: float, grace_s: float) -> None:
+        if self._told is not None:
+            return
         self._is_ending = True
         due = at if self._is_complete else at + grace_s
         self._conclude_at = due if self._conclude_at is None else min(due, self._conclude_at)
@@ -223,10 +240,17 @@ class Visit:
         self._engine.recall(cue.cue, cue.trigger_n, (cue.expires_at - cue.ttl_ms) / 1e3)
 
     def _take_ack(self, ack: CueAcknowledged) -> None:
+        cue = self._cue_names.get(ack.id)
+        if cue is None:
+            self._telemetry.faults.add("ack-of-no-cue")
+            return
+        if (ack.id, ack.action) in self._acted_on:
+            return  # told again after a reconnect
+        self._acted_on.add((ack.id, ack.action))
         if not self._is_rebuilding:
             self._telemetry.acks.add(ack.action)
-        cue = self._cue_names.get(ack.id)
-        if cue and ack.action == "dismissed":
+            self._telemetry.tally.add(self._rules.playbook.id, cue, ack.action)
+        if ack.action == "dismissed":
             self._engine.dismissed(cue)
 
     async def _take_final(self, final: FinalTranscript, received: _Received) -> None:
@@ -242,13 +266,17 @@ class Visit:
             low_confidence=final.low_confidence,
             concealed_s=final.concealed_ms / 1e3,
             is_late=final.backfill,
+            speaker=final.speaker,
         )
         self._turns.append(Turn(heard.end_s, final.text, final.speaker))
         if self._is_rebuilding and now - spoken_at > MAX_LATE_S:
             self._engine.heard(heard, spoken_at, decide=False)
             return
         # of a rebuild's last words nobody knows yet whether a cue was sent: the tick after it decides
-        update = self._engine.heard(heard, now, decide=not self._is_rebuilding)
+        is_open = not self._is_rebuilding and self._told is None
+        update = self._engine.heard(heard, now, decide=is_open)
+        if self._told is not None:
+            self._conclude_at = now + SETTLE_S
         context = record_span(
             "coach.rules",
             received.at * 1e3,
@@ -298,6 +326,7 @@ class Visit:
             [self._rules.cues[other.cue] for other in choice.others],
             tuple(self._turns),
             self._engine.done,
+            self._engine.orders,
         )
         self._telemetry.llm.add(advice.outcome)
         source = self._sources.get(candidate.trigger_n or -1)
@@ -328,7 +357,7 @@ class Visit:
         candidate = outcome.candidate
         source = self._sources.get(candidate.trigger_n) if candidate.trigger_n is not None else None
         cue = cue_message(
-            self._rules.playbook,
+            self._engine,
             candidate,
             self._language,
             llm_text,
@@ -342,6 +371,7 @@ class Visit:
         await self._bus.publish_event(cue, inject(source.context) if source else None)
         self._engine.delivered(self._clock())
         self._count([outcome])
+        self._telemetry.tally.add(self._rules.playbook.id, cue.cue, "fired")
         self._wake.set()  # what waited for its turn may be looked at again
 
     async def _publish_checklist(self) -> None:
@@ -372,7 +402,29 @@ class Visit:
         await self._apply(self._engine.finish(self._clock()))
         self._figures_due = self._clock()
         await self._publish_figures()
-        facts, answer = self._engine.conclusion(), None
+        facts = self._engine.conclusion()
+        await self._publish_summary(facts)
+        self._telemetry.sessions.add("ended")
+        self._told, self._conclude_at = facts, None
+        self._over_at = self._clock() + LATE_WORDS_S
+        self._on_summed_up()
+
+    async def _correct_summary(self, over_at: float) -> None:
+        """Send the summary anew if words that came after it change it."""
+        now = self._clock()
+        if self._conclude_at is not None and now >= min(self._conclude_at, over_at):
+            self._conclude_at = None
+            await self._apply(self._engine.finish(now))
+            facts = self._engine.conclusion()
+            if facts != self._told:
+                self._told = facts
+                self._telemetry.sessions.add("summary-corrected")
+                await self._publish_summary(facts)
+        if now >= over_at:
+            self._is_over = True
+
+    async def _publish_summary(self, facts: Conclusion) -> None:
+        answer = None
         if facts.unplaced_orders:
             self._telemetry.faults.add("order-without-product", facts.unplaced_orders)
         if self._adviser and self._turns:
@@ -389,8 +441,6 @@ class Visit:
                 duration_s=self._end_sample / SAMPLE_RATE,
             )
         )
-        self._telemetry.sessions.add("ended")
-        self._is_over = True
 
     def _number(self) -> int:
         number = self._numbers.next()

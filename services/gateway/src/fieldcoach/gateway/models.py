@@ -107,6 +107,15 @@ class StageAnswer(BaseModel):
     at: float | None
 
 
+class NoteAnswer(BaseModel):
+    """A promise or a claim; `at` is in seconds on the session's clock, `text` what was said."""
+
+    id: str
+    title: str
+    at: float
+    text: str
+
+
 class SummaryAnswer(BaseModel):
     """What the visit gave."""
 
@@ -123,6 +132,8 @@ class SummaryAnswer(BaseModel):
     duration_s: float
     playbook: str
     playbook_version: int
+    promises: list[NoteAnswer]
+    claims: list[NoteAnswer]
 
 
 class PendingAnswer(BaseModel):

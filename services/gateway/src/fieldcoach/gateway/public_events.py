@@ -21,6 +21,7 @@ from fieldcoach.common.messages import (
     Summary,
     Timing,
     VisitMetrics,
+    VisitNote,
 )
 
 Json = dict[str, Any]
@@ -120,7 +121,13 @@ def public_summary(summary: Summary) -> Json:
         "duration_s": summary.duration_s,
         "playbook": summary.playbook,
         "playbook_version": summary.playbook_version,
+        "promises": [_note(note) for note in summary.promises],
+        "claims": [_note(note) for note in summary.claims],
     }
+
+
+def _note(note: VisitNote) -> Json:
+    return {"id": note.id, "title": note.title, "at": seconds(note.at_sample), "text": note.text}
 
 
 def _final(final: FinalTranscript, sent_at: float) -> Json:

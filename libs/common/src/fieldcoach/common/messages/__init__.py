@@ -8,11 +8,14 @@ from .base import MAX_SDP_BYTES, Language, Message, Problem, Rung, SessionId
 from .coaching import (
     Checklist,
     Cue,
+    CueAggregate,
+    CueCounts,
     ObjectionRaised,
     OrderLine,
     StageStatus,
     Summary,
     VisitMetrics,
+    VisitNote,
 )
 from .control import (
     CueAcknowledged,
@@ -65,6 +68,8 @@ __all__ = [
     "ClaimRequest",
     "Cue",
     "CueAcknowledged",
+    "CueAggregate",
+    "CueCounts",
     "DoubtfulSpan",
     "EventMessage",
     "FinalTranscript",
@@ -96,6 +101,7 @@ __all__ = [
     "Timing",
     "TranscriptComplete",
     "VisitMetrics",
+    "VisitNote",
     "Word",
     "WorkerHeartbeat",
     "decode_event",

@@ -33,6 +33,33 @@ class Cue(Message):
     coach_ms: float = 0
 
 
+class CueCounts(BaseModel):
+    """What became of one cue of a playbook: sent, and what phones did with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    playbook: str
+    cue: str
+    fired: int = 0
+    shown: int = 0
+    dismissed: int = 0
+    acted: int = 0
+    expired: int = 0
+
+
+class CueAggregate(Message):
+    """coach: the counts of all its visits since `since` (ms since 1970); replaces its message before.
+
+    For the manager's view: no words, no visits, no persons.
+    """
+
+    kind: Literal["coach.aggregate"] = "coach.aggregate"
+    coach: SessionId
+    since: float
+    at: float
+    cues: tuple[CueCounts, ...] = Field(default=(), max_length=1_000)
+
+
 class StageStatus(BaseModel):
     """One stage of the outlet call."""
 
@@ -67,6 +94,12 @@ class VisitMetrics(Message):
     cues_shown: int
     order_lines: int
     talk_share: float | None = None
+    talk_share_120s: float | None = None
+    longest_monologue_s: float | None = None
+    pace_wpm: float | None = None
+    pace_ratio: float | None = None
+    must_sell_coverage: float | None = None
+    schemes_told: int = 0
 
 
 class OrderLine(BaseModel):
@@ -88,8 +121,26 @@ class ObjectionRaised(BaseModel):
     at_sample: int
 
 
+MAX_NOTE_TEXT = 160
+"""Characters of a note's words: a sentence; the transcript has the rest."""
+
+
+class VisitNote(BaseModel):
+    """A promise or a claim to remember after the visit; `text` is what was said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    at_sample: int
+    text: str = Field("", max_length=MAX_NOTE_TEXT)
+
+
 class Summary(Message):
-    """The end of the visit: score 0-100 by weighted stages, the order, the objections, at most two tips."""
+    """The end of the visit: score 0-100 by weighted stages, the order, the objections, at most two tips.
+
+    Sent anew, with a higher `n`, when words that came late change it.
+    """
 
     kind: Literal["summary"] = "summary"
     session: SessionId
@@ -104,3 +155,5 @@ class Summary(Message):
     duration_s: float
     playbook: str
     playbook_version: int
+    promises: tuple[VisitNote, ...] = ()
+    claims: tuple[VisitNote, ...] = ()
