@@ -15,14 +15,17 @@ PENDING_S: Final = 10.0
 """An offer that nobody answered for so long is forgotten: the next yes is about something else."""
 _REACH: Final = 6
 """Words between `send me` and its quantity, as in `i will take the new golden washing powder ten packets`."""
-_CONNECTIVES: Final = frozenset({"and", "also", "of", "plus", "then", "with", "or", "another"})
-_OPENERS: Final = frozenset({"and", "of", "plus", "also"})
+_CONNECTIVES: Final = frozenset(
+    {"and", "also", "of", "plus", "then", "with", "or", "another", "aur", "phir", "bhi"}
+)
+_OPENERS: Final = frozenset({"and", "of", "plus", "also", "aur"})
 _BROKEN_OFF: Final = 2
 """Words after the last number or unit when a product's name is cut through: `ten boxes of cream`."""
 _FILLERS: Final = frozenset(
     {"please", "sir", "madam", "ji", "then", "now", "only", "just", "no", "so", "it", "that"}
+    | {"bhai", "bhaiya", "sahab", "to", "phir", "abhi", "hai", "arre", "bas", "sirf"}
 )
-_NEGATIONS: Final = frozenset({"no", "not", "never"})
+_NEGATIONS: Final = frozenset({"no", "not", "never", "nahi", "nahin", "mat"})
 _CONDITION_REACH: Final = 3
 _PRECEDENCE: Final = ("condition", "ignore", "propose", "ask", "cancel", "change", "confirm", "order")
 
@@ -131,8 +134,9 @@ class OrderReader:
     ) -> list[str]:
         kinds: list[str] = []
         is_bare = self._is_bare(reading, found)
+        verb_last = self._after(reading, found, phrases) if self._ordering.verb_last else [""] * len(found)
         for place, quantity in enumerate(found):
-            kind = self._governing(reading, quantity.span, found[:place], kinds, phrases)
+            kind = verb_last[place] or self._governing(reading, quantity.span, found[:place], kinds, phrases)
             if not kind and is_bare and (state.is_asked or state.offered):
                 kind = "order"
             kinds.append(kind)
@@ -145,6 +149,24 @@ class OrderReader:
                 if not 0 <= end - found[place].span.end <= _CONDITION_REACH:
                     continue
                 kinds[place], end = "ignore", found[place].span.first
+        return kinds
+
+    @staticmethod
+    def _after(reading: Reading, found: list[Quantity], phrases: list[tuple[str, Span]]) -> list[str]:
+        """What the phrase after each quantity says; `` where none follows before another clause."""
+        kinds = [""] * len(found)
+        for place in reversed(range(len(found))):
+            span = found[place].span
+            kind, phrase = next(((k, p) for k, p in phrases if p.end > span.first), ("", None))
+            if any(k == "condition" and 0 <= span.first - p.end <= _REACH for k, p in phrases):
+                kinds[place] = "ignore"  # `teen percent doge to paanch packet loonga` is a bid
+            elif phrase is not None and phrase.first <= span.end + _CONDITION_REACH:
+                kinds[place] = "" if kind == "condition" else kind
+            elif place + 1 < len(found):
+                between = reading.words[span.end : found[place + 1].span.first]
+                named = {word for m in products(reading) for word in reading.words[m.first : m.end]}
+                if all(word in _CONNECTIVES or word in named for word in between):
+                    kinds[place] = kinds[place + 1]
         return kinds
 
     @staticmethod
@@ -230,7 +252,7 @@ class OrderReader:
         for kind, span in phrases:
             if kind != "change":
                 continue
-            number = next((m for m in reading.mentions if m.kind == "number" and m.first >= span.end), None)
+            number = next((m for m in reading.mentions if m.kind == "number" and m.first >= span.first), None)
             if number is None or number.first - span.end > 1:
                 continue
             if any(quantity.span.first == number.first for quantity in found):
@@ -242,13 +264,16 @@ class OrderReader:
                 state = replace(state.with_line(replace(basis, qty=number.number)), offered=())
         return state
 
-    @staticmethod
-    def _cancel(state: OrderState, reading: Reading, phrases: list[tuple[str, Span]]) -> OrderState:
+    def _cancel(self, state: OrderState, reading: Reading, phrases: list[tuple[str, Span]]) -> OrderState:
         for kind, span in phrases:
             if kind != "cancel":
                 continue
             sku = next((m for m in products(reading) if m.first >= span.end), None)
-            if sku and sku.first - span.end <= _REACH:
+            reach = sku.first - span.end if sku else 0
+            if self._ordering.verb_last:
+                sku = next((m for m in reversed(list(products(reading))) if m.end <= span.first), None) or sku
+                reach = span.first - sku.end if sku else 0
+            if sku and reach <= _REACH:
                 lines = tuple(line for line in state.lines if line.sku != sku.value)
                 state = replace(state, lines=lines, discussed=sku.value)
         return state

@@ -278,7 +278,10 @@ class CueRule(Part):
 
 
 class Ordering(Part):
-    """How this language orders: each phrase says what a quantity after it means. The nearest one counts."""
+    """How this language orders: each phrase says what a quantity means. The nearest one counts."""
+
+    verb_last: bool = False
+    """The phrase follows the quantity, as in Hindi (`das packet bhej do`); else one before it counts."""
 
     order: tuple[PhraseText, ...] = ()
     """The shopkeeper orders: `send me`, `i will take`."""

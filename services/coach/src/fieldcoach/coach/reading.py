@@ -9,6 +9,8 @@ from typing import Final
 
 from rapidfuzz import fuzz, process
 
+from .hindi import sound_of
+from .hindi_numerals import HINDI_NUMBER_WORDS, read_hindi_number
 from .numerals import NUMBER_WORDS, read_number
 from .playbook import Vocabulary
 
@@ -111,9 +113,13 @@ class Reading:
 class Reader:
     """Makes readings: knows the vocabulary, and the words that a misheard word may have been."""
 
-    def __init__(self, vocabulary: Vocabulary, phrase_words: Iterable[str]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, phrase_words: Iterable[str], hears_hindi: bool = False
+    ) -> None:
+        self._hears_hindi = hears_hindi
+        number_words = NUMBER_WORDS | HINDI_NUMBER_WORDS if hears_hindi else NUMBER_WORDS
         self._names: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
-        known = set(phrase_words) | NUMBER_WORDS
+        known = set(phrase_words) | number_words
         for kind, name, value in vocabulary.names():
             known.update(name)
             self._names.setdefault(name[0], []).append((name, kind, value))
@@ -121,10 +127,15 @@ class Reader:
             entries.sort(key=lambda entry: -len(entry[0]))
         self._known = frozenset(known)
         by_letter: dict[str, list[str]] = {}
-        for word in sorted(known - NUMBER_WORDS):
+        for word in sorted(known - number_words):
             if len(word) >= _LEAST_LETTERS:
                 by_letter.setdefault(word[0], []).append(word)
         self._by_letter = by_letter
+        self._by_sound: dict[str, str] = {}
+        if hears_hindi:
+            # what the playbook writes is stronger than a number that sounds like it
+            for word in (*sorted(number_words), *sorted(known - number_words)):
+                self._by_sound[sound_of(word)] = word
         self.correct = lru_cache(maxsize=8_192)(self._correct)
 
     def read(self, words: tuple[str, ...], before: tuple[str, ...] = ()) -> Reading:
@@ -132,7 +143,11 @@ class Reader:
         return Reading(self, before + words, len(before))
 
     def _correct(self, word: str, fuzzy: int) -> str:
-        if fuzzy >= 100 or len(word) < _LEAST_LETTERS or word in self._known:
+        if word in self._known:
+            return word
+        if self._by_sound and (same := self._by_sound.get(sound_of(word))):
+            return same
+        if fuzzy >= 100 or len(word) < _LEAST_LETTERS:
             return word
         # the first letter must agree: `telling` is no misheard `selling`, `self` may be a `shelf`
         found = process.extractOne(
@@ -157,9 +172,13 @@ class Reader:
                 yield Mention(kind, value, 0, at, at + len(name))
                 at += len(name)
                 continue
-            number = read_number(words, at)
+            number = self._number(words, at)
             if number:
                 yield Mention("number", "", number[0], at, at + number[1])
                 at += number[1]
                 continue
             at += 1
+
+    def _number(self, words: tuple[str, ...], at: int) -> tuple[int, int] | None:
+        found = read_hindi_number(words, at) if self._hears_hindi else None
+        return found or read_number(words, at)
