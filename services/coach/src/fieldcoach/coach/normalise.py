@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from .devanagari import romanised
+
 _PLAIN: Final = re.compile(r"[a-z0-9]+")
 _APOSTROPHES: Final = str.maketrans({"’": "'", "ʼ": "'", "`": "'"})
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{2,3}\b)")
@@ -43,7 +45,8 @@ _IS: Final = frozenset({"it", "that", "this", "there", "here", "what", "how", "w
 def words_of(text: str) -> tuple[str, ...]:
     """The words of `text`: NFC, case folded, without punctuation, contractions written out.
 
-    Letters of any script stay, with their vowel signs (which `str.isalnum` would drop).
+    Devanagari is written in Latin letters; letters of other scripts stay, with their vowel signs (which
+    `str.isalnum` would drop).
     """
     folded = unicodedata.normalize("NFC", text).casefold().translate(_APOSTROPHES)
     folded = _THOUSANDS.sub("", folded).replace("%", " percent ").replace("₹", " rupees ")
@@ -51,7 +54,7 @@ def words_of(text: str) -> tuple[str, ...]:
     if spread.isascii():
         return tuple(_PLAIN.findall(spread))
     kept = "".join(letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in spread)
-    return tuple(kept.split())
+    return tuple(romanised(word) for word in kept.split())
 
 
 def _written_out(raw: str) -> str:

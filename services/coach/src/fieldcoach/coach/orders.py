@@ -15,14 +15,16 @@ PENDING_S: Final = 10.0
 """An offer that nobody answered for so long is forgotten: the next yes is about something else."""
 _REACH: Final = 6
 """Words between `send me` and its quantity, as in `i will take the new golden washing powder ten packets`."""
-_CONNECTIVES: Final = frozenset({"and", "also", "of", "plus", "then", "with", "or", "another"})
+_CONNECTIVES: Final = frozenset(
+    {"and", "also", "of", "plus", "then", "with", "or", "another", "aur", "bhi", "ke"}
+)
 _OPENERS: Final = frozenset({"and", "of", "plus", "also"})
 _BROKEN_OFF: Final = 2
 """Words after the last number or unit when a product's name is cut through: `ten boxes of cream`."""
 _FILLERS: Final = frozenset(
     {"please", "sir", "madam", "ji", "then", "now", "only", "just", "no", "so", "it", "that"}
 )
-_NEGATIONS: Final = frozenset({"no", "not", "never"})
+_NEGATIONS: Final = frozenset({"no", "not", "never", "nahi", "mat"})
 _CONDITION_REACH: Final = 3
 _PRECEDENCE: Final = ("condition", "ignore", "propose", "ask", "cancel", "change", "confirm", "order")
 
@@ -71,6 +73,7 @@ class OrderReader:
     def __init__(self, playbook: CompiledPlaybook) -> None:
         self._ordering = playbook.ordering
         self._sku_unit = playbook.sku_unit
+        self._is_verb_last = playbook.playbook.ordering.verb_last
 
     def read(self, state: OrderState, reading: Reading, at: float) -> OrderState:
         """The state after these words, said at second `at` of the visit."""
@@ -131,8 +134,9 @@ class OrderReader:
     ) -> list[str]:
         kinds: list[str] = []
         is_bare = self._is_bare(reading, found)
+        following = self._following(reading, found, phrases) if self._is_verb_last else [""] * len(found)
         for place, quantity in enumerate(found):
-            kind = self._governing(reading, quantity.span, found[:place], kinds, phrases)
+            kind = following[place] or self._governing(reading, quantity.span, found[:place], kinds, phrases)
             if not kind and is_bare and (state.is_asked or state.offered):
                 kind = "order"
             kinds.append(kind)
@@ -145,6 +149,23 @@ class OrderReader:
                 if not 0 <= end - found[place].span.end <= _CONDITION_REACH:
                     continue
                 kinds[place], end = "ignore", found[place].span.first
+        return kinds
+
+    @staticmethod
+    def _following(reading: Reading, found: list[Quantity], phrases: list[tuple[str, Span]]) -> list[str]:
+        """The kinds by the phrase after each quantity, or after the list that it stands in."""
+        kinds = [""] * len(found)
+        named = {at for mention in products(reading) for at in range(mention.first, mention.end)}
+        for place in reversed(range(len(found))):
+            span = found[place].span
+            end = found[place + 1].span.first if place + 1 < len(found) else len(reading.words)
+            after = next((entry for entry in phrases if span.end <= entry[1].first < end), None)
+            if after and after[1].first - span.end <= _REACH:
+                kinds[place] = after[0]
+            elif place + 1 < len(found) and all(
+                reading.words[at] in _CONNECTIVES or at in named for at in range(span.end, end)
+            ):
+                kinds[place] = kinds[place + 1]
         return kinds
 
     @staticmethod
@@ -230,8 +251,11 @@ class OrderReader:
         for kind, span in phrases:
             if kind != "change":
                 continue
-            number = next((m for m in reading.mentions if m.kind == "number" and m.first >= span.end), None)
-            if number is None or number.first - span.end > 1:
+            numbers = [mention for mention in reading.mentions if mention.kind == "number"]
+            number = next((m for m in numbers if 0 <= m.first - span.end <= 1), None)
+            if number is None and self._is_verb_last:
+                number = next((m for m in numbers if 0 <= span.first - m.end <= 1), None)
+            if number is None:
                 continue
             if any(quantity.span.first == number.first for quantity in found):
                 continue
@@ -242,13 +266,15 @@ class OrderReader:
                 state = replace(state.with_line(replace(basis, qty=number.number)), offered=())
         return state
 
-    @staticmethod
-    def _cancel(state: OrderState, reading: Reading, phrases: list[tuple[str, Span]]) -> OrderState:
+    def _cancel(self, state: OrderState, reading: Reading, phrases: list[tuple[str, Span]]) -> OrderState:
         for kind, span in phrases:
             if kind != "cancel":
                 continue
-            sku = next((m for m in products(reading) if m.first >= span.end), None)
-            if sku and sku.first - span.end <= _REACH:
+            named = list(products(reading))
+            sku = next((m for m in named if 0 <= m.first - span.end <= _REACH), None)
+            if self._is_verb_last:
+                sku = next((m for m in reversed(named) if 0 <= span.first - m.end <= _REACH), sku)
+            if sku:
                 lines = tuple(line for line in state.lines if line.sku != sku.value)
                 state = replace(state, lines=lines, discussed=sku.value)
         return state

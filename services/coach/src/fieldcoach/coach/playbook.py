@@ -296,6 +296,8 @@ class Ordering(Part):
     """A bare number follows, for the line last spoken of: `make it`."""
     cancel: tuple[PhraseText, ...] = ()
     """The product after it is no longer ordered: `cancel`."""
+    verb_last: bool = False
+    """The phrase stands after its quantity, as in Hindi: `chhe piece bhej do`."""
     agree: tuple[PhraseText, ...] = ()
     """The whole answer to an offer: `yes`, `okay`."""
 

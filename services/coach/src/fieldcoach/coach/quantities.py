@@ -11,7 +11,9 @@ _MEASURES: Final = frozenset(
     | {"and", "of", "or", "to", "o'clock", "times", "shelf", "more"}
 )
 """After a number these say that it counts something else than the unit that follows."""
-_BEFORE_NUMBER: Final = frozenset({"only", "just", "about", "say", "please", "also", "around", "of"})
+_BEFORE_NUMBER: Final = frozenset(
+    {"only", "just", "about", "say", "please", "also", "around", "of", "sirf", "bas", "ke"}
+)
 _SKU_REACH: Final = 4
 """`of the new golden` may stand between the unit and the product."""
 _DOZEN: Final = 12

@@ -138,7 +138,9 @@ class CompiledPlaybook:
             frozenset(word for phrase in agree for word in phrase.words),
         )
         self.reader = Reader(
-            vocabulary, self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)])
+            vocabulary,
+            self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)]),
+            is_hindi=any(language.startswith("hi") for language in playbook.languages.supported),
         )
 
     def _phrase_words(self, ordering: Iterable[Phrase]) -> Iterator[str]:
