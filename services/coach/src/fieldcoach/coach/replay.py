@@ -137,7 +137,7 @@ def read_transcript(path: Path) -> Transcript:
         raise TranscriptInvalid(f"{path}: not JSON. Fix: give a visit's JSON file.") from error
 
 
-class _Run:
+class Run:
     """An engine with a clock that jumps from decision to decision."""
 
     def __init__(self, engine: VisitEngine) -> None:
@@ -147,12 +147,14 @@ class _Run:
         self.texts: list[str] = []
 
     def advance(self, until: float) -> None:
+        """Let the time pass, deciding whatever is due meanwhile."""
         while (wake := self.engine.next_wake(self.now)) is not None and wake < until:
             self.now = wake
             self.note(self.engine.tick(wake))
         self.now = max(self.now, until)
 
     def note(self, update: Update) -> None:
+        """Keep the outcomes; a chosen cue has gone out."""
         self.outcomes += update.outcomes
         cues = self.engine.rules.cues
         self.texts += [self.engine.text_of_cue(cues[o.candidate.cue]) or "" for o in update.outcomes]
@@ -162,7 +164,7 @@ class _Run:
 
 def replay(rules: CompiledPlaybook, transcript: Transcript, level: Level = "standard") -> Replay:
     """Run the engine over a transcript; the clock is the transcript's own."""
-    run = _Run(VisitEngine(rules, level, transcript.language))
+    run = Run(VisitEngine(rules, level, transcript.language))
     for number, line in enumerate(transcript.lines):
         run.advance(line.end)
         heard = Heard(number, line.start, line.end, line.text, spoken_at=run.now, speaker=line.who)

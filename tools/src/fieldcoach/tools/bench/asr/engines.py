@@ -11,9 +11,9 @@ from rich.table import Table
 
 from ..gold import visits_in
 from ..machine import machine
+from ..measured_process import run_measured
 from ..words import NO_ERRORS, WordErrors, word_errors, words_of
 from .hard_sound import turns_in
-from .measured_process import run_measured
 from .programme import Recording, recorded
 
 MODULE: Final = "fieldcoach.asr.bench.decode"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from .measured_process import run_measured
+from ..measured_process import run_measured
 
 BEAM: Final = 1
 BEFORE_S: Final = 0.3

@@ -6,11 +6,13 @@ import os
 import sys
 from typing import Any
 
-from ...errors import BenchError
+from ..errors import BenchError
 
 
-async def run_measured(module: str, what: str, request: object = None, **environment: str) -> dict[str, Any]:
-    """Run `python -m module`: the request as one line of JSON to it, its last line, JSON too, back.
+async def run_measured(
+    module: str, what: str, request: object = None, *arguments: str, **environment: str
+) -> dict[str, Any]:
+    """Run `python -m module arguments`: the request as one line of JSON to it, its last line, JSON too, back.
 
     Raises:
         BenchError: it failed; says `what`, with its last words.
@@ -19,6 +21,7 @@ async def run_measured(module: str, what: str, request: object = None, **environ
         sys.executable,
         "-m",
         module,
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

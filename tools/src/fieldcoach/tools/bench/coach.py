@@ -1,0 +1,72 @@
+"""`fieldcoach bench coach`: the coach's own measurement of its rules, in a process of its own, as a table."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from .machine import machine
+from .measured_process import run_measured
+
+MODULE: Final = "fieldcoach.coach.bench"
+SEEDS: Final = 5
+QUICK_SEEDS: Final = 1
+
+
+async def bench_coach(root: Path, quick: bool, visits: Path | None, console: Console) -> dict[str, Any]:
+    """Every `NAME.json` with gold marks in `visits`, with and without a recording.
+
+    Raises:
+        BenchError: a visit or a playbook is not one; in the coach's words.
+    """
+    before = machine()
+    found = await run_measured(
+        MODULE,
+        "the coach's bench",
+        None,
+        str(visits or root / "visits"),
+        str(root / "playbooks"),
+        "--seeds",
+        str(QUICK_SEEDS if quick else SEEDS),
+    )
+    figures = {"bench": "coach", "quick": quick, "machine": before, **found}
+    print_figures(console, figures)
+    return figures
+
+
+def print_figures(console: Console, figures: dict[str, Any]) -> None:
+    """For a person."""
+    table = Table(title="bench coach: the rules on the visits' words", title_justify="left")
+    for name in ("words", "language"):
+        table.add_column(name)
+    for name in ("precision", "recall", "false in\n10 min", "order F1", "stage F1", "cue after\nline p95"):
+        table.add_column(name, justify="right")
+    rows: list[tuple[str, str, dict[str, Any]]] = [("as said", "all", figures)]
+    rows += [("as said", language, found) for language, found in figures["by_language"].items()]
+    rows += [(f"{rate} % wrong", "all", found) for rate, found in figures["noise"].items()]
+    for language, found in figures["by_language"].items():
+        rows += [(f"{rate} % wrong", language, noisy) for rate, noisy in found["noise"].items()]
+    rows.append(("20 % lost in stretches", "all", figures["lost_words"]))
+    for words, language, found in rows:
+        waited = found["time_to_cue_ms"]["p95"]
+        table.add_row(
+            words,
+            language,
+            *(_share(found[name]) for name in ("precision", "recall")),
+            _share(found["false_per_10min"]),
+            *(_share(found[name]) for name in ("order_f1", "stage_f1")),
+            "-" if waited is None else f"{waited:.0f} ms",
+        )
+    console.print(table)
+    for line in (
+        f"cues where nobody objects: {figures['small_talk_cues']}",
+        f"the rules' own compute: p99 {figures['compute_ms']['p99']} ms; an update of a visit of 20 minutes: "
+        f"p99 {figures['update_ms']['p99']} ms",
+        "playbooks: " + ", ".join(f"{k} {v['playbook']}" for k, v in figures["by_language"].items()),
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
