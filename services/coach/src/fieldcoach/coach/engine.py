@@ -214,6 +214,22 @@ class VisitEngine:
         """Show another candidate of the choice, or (None) none of them."""
         return tuple(self._policy.exchange(choice, cue, now))
 
+    def tick_off(self, stage: str, done: bool, now: float) -> bool:
+        """The salesperson says that a stage is done, or is not; False if there is no such stage.
+
+        One that is open after all is done again when its words are said again.
+        """
+        visit = self._visit
+        if stage not in self._rules.stages:
+            return False
+        if not done:
+            visit.stages.pop(stage, None)
+            visit.stage_done_at.pop(stage, None)
+        elif stage not in visit.stages:
+            visit.stages[stage] = StageMark(stage, 0.0 if visit.offset is None else now - visit.offset)
+            visit.stage_done_at[stage] = now
+        return True
+
     def dismissed(self, cue: str) -> None:
         """The salesperson waved a cue away."""
         self._policy.dismissed(cue)
