@@ -207,6 +207,7 @@ MESSAGES: list[m.Message] = [
         cues=(m.CueCounts(playbook="outlet-en", cue="obj_no_space", fired=2, acted=1),),
     ),
     m.CueAcknowledged(session=S, n=5, id=C, action="shown", at=1e12),
+    m.StageTicked(session=S, n=8, stage="stock_check", done=False),
     m.SessionEnding(session=S, n=6, reason="user"),
     m.TranscriptComplete(session=S, n=7, epoch=1, end_sample=16_000),
 ]

@@ -31,6 +31,7 @@ from fieldcoach.common.messages import (
     SessionCreated,
     SessionEnding,
     SessionState,
+    StageTicked,
     Summary,
     Timing,
     TranscriptComplete,
@@ -111,6 +112,9 @@ class Phone:
                 session=self.session, n=self._numbers.next(), id=cue.id, action=action, at=unix_ms()
             )
         )
+
+    async def tick(self, stage: str) -> None:
+        await self.bus.publish_event(StageTicked(session=self.session, n=self._numbers.next(), stage=stage))
 
     async def hang_up(self) -> None:
         await self._follower.stop()
@@ -337,6 +341,18 @@ async def test_a_coach_that_is_full_takes_no_more(nats_url: str, bus: Bus) -> No
     for phone in phones:
         await phone.hang_up()
     await stop_coach(coach, coach_bus)
+
+
+async def test_a_stage_ticked_off_by_hand_is_in_the_checklist(bus: Bus, coach: CoachService) -> None:
+    phone = Phone(bus)
+    await phone.begin()
+    await until(lambda: bool(phone.of(Checklist)))
+    await phone.tick("no_such_stage")
+    await phone.tick("stock_check")
+    await until(lambda: len(phone.of(Checklist)) == 2)
+    assert [stage.id for stage in phone.of(Checklist)[1].stages if stage.done] == ["stock_check"]
+    assert coach._telemetry.faults["tick-of-no-stage"] == 1
+    await phone.hang_up()
 
 
 async def test_words_after_the_summary_correct_it(

@@ -43,6 +43,22 @@ def test_without_a_stack_there_is_no_token(tmp_path: Path) -> None:
     )
 
 
+def test_a_playbook_is_checked_and_tried_by_the_coach(tmp_path: Path) -> None:
+    good = str(project_root() / "playbooks/outlet-en.yaml")
+    done = fieldcoach("playbook", "lint", good)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "outlet-en.yaml: good." in done.stdout
+    visit = str(project_root() / "visits/biscuits-no-space.json")
+    tried = json.loads(fieldcoach("playbook", "try", good, visit, "--json").stdout)
+    assert [decision["cue"] for decision in tried["decisions"] if decision["shown"]] == ["obj_no_space"]
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("schema: coach.playbook/1\nid: bad\nversoin: 1\n")
+    done = fieldcoach("playbook", "lint", str(bad))
+    assert done.returncode == 1
+    assert f"{bad}:3: versoin: unknown key 'versoin'. Fix: did you mean 'version'" in done.stderr
+    assert done.stdout == ""
+
+
 def test_a_token_of_the_running_stack(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     directory.hold()

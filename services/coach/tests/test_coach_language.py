@@ -143,6 +143,19 @@ def test_who_must_have_raised_the_objection() -> None:
         assert [outcome.reason for outcome in outcomes] == [reason], speaker
 
 
+def test_a_stage_ticked_off_by_hand_is_done_and_its_cue_is_not_called_for() -> None:
+    visit = engine()
+    say(visit, 1, 0, 2, "have you seen galaxy 100", "rep")
+    assert visit.tick_off("scheme", True, 10)
+    assert (visit.stages["scheme"].at_s, visit.conclusion().score) == (10, 45)
+    assert visit.next_wake(10) is None
+    assert visit.tick_off("scheme", False, 11)
+    assert visit.conclusion().score == 25
+    say(visit, 2, 20, 22, "it is 12 plus 1 free", "rep")
+    assert "scheme" in visit.done
+    assert not visit.tick_off("no_such_stage", True, 30)
+
+
 def test_a_stage_is_expected_by_its_time() -> None:
     cue = "  - {id: missed_stock, on: {stage_open: stock_check}, priority: 70, text: {en: Count}}\nsummary"
     visit = engine(EXAMPLE.replace("\nsummary", "\n" + cue))

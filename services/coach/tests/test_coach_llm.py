@@ -347,6 +347,16 @@ async def test_the_summary(server: Server, model: LanguageModel) -> None:
     assert await adviser(model).summarise(facts, TURNS, 2) == (None, "wrong")
 
 
+async def test_the_summary_may_have_a_model_of_its_own(server: Server) -> None:
+    server.answer = '{"text": "A short visit."}'
+    async with running(server) as url:
+        model = LanguageModel(LlmAccess(url, "small", "", "big"))
+        await adviser(model).summarise(Conclusion(40, (), "", (), (), (), 0), TURNS, 2)
+        await model.ask(QUESTION, 80, 2)
+        await model.close()
+    assert [request["model"] for request in server.requests] == ["big", "small"]
+
+
 def test_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LLM_BASE_URL", "LLM_API_KEY", "OPENAI_API_KEY", "LLM_MODEL"):
         monkeypatch.delenv(name, raising=False)

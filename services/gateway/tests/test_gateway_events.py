@@ -18,6 +18,7 @@ from fieldcoach.common.messages import (
     ProfileApplied,
     SenderStats,
     SignalReply,
+    StageTicked,
 )
 from fieldcoach.gateway.client_messages import MAX_BAD
 from fieldcoach.gateway.send_queue import MAX_EVENTS
@@ -236,6 +237,17 @@ async def test_acknowledgements_reach_the_coach(rig: Rig) -> None:
     assert [(ack.id, ack.action) for ack in acks] == [(sample.id, "shown"), (sample.id, "dismissed")]
     assert acks[1].at > 1e12, "a time that can't be true is replaced by that of the receipt"
     assert rig.service.gateway.telemetry.client_media["packets_sent"] == 14
+
+
+async def test_a_stage_ticked_off_by_hand_reaches_the_coach(rig: Rig) -> None:
+    session = await rig.begin()
+    async with connected(rig, session) as client:
+        await client.say(type="tick", stage="stock_check")
+        await client.say(type="tick", stage="my private words")
+        assert (await client.event("error"))["problem"] == "urn:fieldcoach:problem:invalid"
+    await rig.until(lambda: any(isinstance(event, StageTicked) for event in rig.ingest.control))
+    (tick,) = [event for event in rig.ingest.control if isinstance(event, StageTicked)]
+    assert (tick.stage, tick.done) == ("stock_check", True)
 
 
 async def test_what_the_phone_has_applied_reaches_the_ingest(rig: Rig) -> None:

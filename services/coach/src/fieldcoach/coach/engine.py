@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from .figures import Figures, Speaker
 from .metric_watch import MetricWatch
 from .normalise import words_of
+from .notes import NoteMark, Notes
 from .orders import Line, OrderReader, OrderState
 from .playbook import CueRule, Level, Playbook, Trigger
 from .policy import MAX_LATE_S, Candidate, Choice, CuePolicy, Distrust, Outcome
@@ -68,15 +69,6 @@ class ObjectionMark:
 
 
 @dataclass(frozen=True, slots=True)
-class NoteMark:
-    """A promise or a claim, in the words that ended at `at_s`."""
-
-    id: str
-    at_s: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Update:
     """What one event changed."""
 
@@ -130,10 +122,6 @@ class _Visit:
     stages: dict[str, StageMark] = field(default_factory=dict)
     stage_done_at: dict[str, float] = field(default_factory=dict)
     objections: list[ObjectionMark] = field(default_factory=list)
-    promises: list[NoteMark] = field(default_factory=list)
-    claims: list[NoteMark] = field(default_factory=list)
-    mentioned: dict[str, set[str]] = field(default_factory=lambda: {"sku": set(), "scheme": set()})
-    last_sku: str | None = None
     orders: OrderState = field(default_factory=OrderState)
     figures: Figures = field(default_factory=Figures)
     tail: _Tail | None = None
@@ -165,6 +153,7 @@ class VisitEngine:
             rules.playbook, level, language, lambda rule: self.text_of_cue(rule) is not None
         )
         self._visit = _Visit()
+        self._notes = Notes(rules)
         self._watch = MetricWatch(rules.metric_cues)
         self._called: dict[str, float] = {}
         """Stage cues that were called for, and when they may be again."""
@@ -187,8 +176,7 @@ class VisitEngine:
         joined = self._rules.reader.read(words, tail.words[-TAIL_WORDS:]) if tail else None
         stages = self._see_stages(reading, joined, final)
         objections = self._see_objections(reading, joined, final, tail)
-        self._see_notes(reading, final)
-        self._see_mentions(reading, is_late=False)
+        self._notes.add(reading, final.text, final.end_s, is_late=False)
         orders_changed = self._see_orders(reading, final, tail)
         visit.tail.raised = frozenset(mark.id for mark in objections)  # type: ignore[union-attr] # set just above
         self._keep_closing(final, words)
@@ -208,8 +196,7 @@ class VisitEngine:
         reading = self._rules.reader.read(words)
         stages = self._see_stages(reading, None, final)
         objections = self._see_objections(reading, None, final, None)
-        self._see_notes(reading, final)
-        self._see_mentions(reading, is_late=True)
+        self._notes.add(reading, final.text, final.end_s, is_late=True)
         insort(visit.spoken, _Spoken(final.start_s, final.end_s, words))
         orders_changed = self._read_orders_again()
         self._keep_closing(final, words)
@@ -226,6 +213,22 @@ class VisitEngine:
     def exchange(self, choice: Choice, cue: str | None, now: float) -> tuple[Outcome, ...]:
         """Show another candidate of the choice, or (None) none of them."""
         return tuple(self._policy.exchange(choice, cue, now))
+
+    def tick_off(self, stage: str, done: bool, now: float) -> bool:
+        """The salesperson says that a stage is done, or is not; False if there is no such stage.
+
+        One that is open after all is done again when its words are said again.
+        """
+        visit = self._visit
+        if stage not in self._rules.stages:
+            return False
+        if not done:
+            visit.stages.pop(stage, None)
+            visit.stage_done_at.pop(stage, None)
+        elif stage not in visit.stages:
+            visit.stages[stage] = StageMark(stage, 0.0 if visit.offset is None else now - visit.offset)
+            visit.stage_done_at[stage] = now
+        return True
 
     def dismissed(self, cue: str) -> None:
         """The salesperson waved a cue away."""
@@ -289,16 +292,16 @@ class VisitEngine:
     def must_sell_coverage(self) -> float | None:
         """The share (0 to 1) of the must-sell products that were spoken of; None without any."""
         wanted = {sku.id for sku in self._playbook.vocabulary.skus if sku.must_sell}
-        return len(wanted & self._visit.mentioned["sku"]) / len(wanted) if wanted else None
+        return len(wanted & self._notes.skus) / len(wanted) if wanted else None
 
     @property
     def schemes_told(self) -> int:
         """How many different schemes were told."""
-        return len(self._visit.mentioned["scheme"])
+        return len(self._notes.schemes)
 
     def text_of_cue(self, rule: CueRule) -> str | None:
         """The cue's own words, slots filled; None where the data has nothing to fill one with."""
-        return filled(self._playbook, rule.text, self._language, self._visit.last_sku, self._today)
+        return filled(self._playbook, rule.text, self._language, self._notes.last_sku, self._today)
 
     @property
     def cues_shown(self) -> int:
@@ -323,8 +326,8 @@ class VisitEngine:
             objections=objections,
             orders=lines,
             unplaced_orders=visit.orders.unplaced,
-            promises=tuple(sorted(visit.promises, key=lambda mark: mark.at_s)),
-            claims=tuple(sorted(visit.claims, key=lambda mark: mark.at_s)),
+            promises=self._notes.promises,
+            claims=self._notes.claims,
         )
 
     def next_wake(self, now: float) -> float | None:
@@ -358,29 +361,6 @@ class VisitEngine:
         )
         self._visit.objections += marks
         return marks
-
-    def _see_notes(self, reading: Reading, final: Heard) -> None:
-        """Promises and claims count once each: the last words for one are those to remember."""
-        for rules, marks in (
-            (self._rules.promises, self._visit.promises),
-            (self._rules.claims, self._visit.claims),
-        ):
-            for note_id, rule in rules.items():
-                if not rule.matches(reading):
-                    continue
-                mark = NoteMark(note_id, final.end_s, final.text)
-                before = next((other for other in marks if other.id == note_id), None)
-                if before is None:
-                    marks.append(mark)
-                elif before.at_s < mark.at_s:
-                    marks[marks.index(before)] = mark
-
-    def _see_mentions(self, reading: Reading, is_late: bool) -> None:
-        for mention in reading.mentions:
-            if mention.kind in self._visit.mentioned:
-                self._visit.mentioned[mention.kind].add(mention.value)
-            if mention.kind == "sku" and not is_late:
-                self._visit.last_sku = mention.value
 
     def _see_orders(self, reading: Reading, final: Heard, tail: _Tail | None) -> bool:
         visit = self._visit

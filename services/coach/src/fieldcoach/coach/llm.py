@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from .breaker import Breaker
 from .errors import LlmFailed, LlmFault
-from .prompt import Question
+from .prompt import SUMMARY, Question
 
 log = logging.getLogger(__name__)
 # at DEBUG the SDK logs whole requests, and with them what was said
@@ -46,6 +46,12 @@ class LlmAccess:
     base_url: str
     model: str
     api_key: str
+    summary_model: str = ""
+    """For the summary; without it the same as for cues."""
+
+    def model_for(self, question: Question) -> str:
+        """The model to ask."""
+        return (self.summary_model if question.schema_name == SUMMARY else "") or self.model
 
 
 class LanguageModel:
@@ -63,7 +69,7 @@ class LanguageModel:
             max_retries=0,
             timeout=openai.Timeout(timeout=30.0, connect=CONNECT_S),
         )
-        self._model = access.model
+        self._access = access
         self._clock = clock
         self._sleep = sleep
         self._breaker = Breaker()
@@ -157,7 +163,7 @@ class LanguageModel:
 
     async def _stream(self, question: Question, max_tokens: int) -> str:
         stream = await self._client.chat.completions.create(
-            model=self._model,
+            model=self._access.model_for(question),
             messages=cast(Any, list(question.messages)),
             max_tokens=max_tokens,
             temperature=0,

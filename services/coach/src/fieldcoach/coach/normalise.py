@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Final
 
-from .hindi import romanised
+from .devanagari import romanised
 
 _PLAIN: Final = re.compile(r"[a-z0-9]+")
 _APOSTROPHES: Final = str.maketrans({"’": "'", "ʼ": "'", "`": "'"})

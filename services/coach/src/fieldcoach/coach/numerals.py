@@ -36,6 +36,33 @@ _TENS: Final = {
 }
 _DOZEN: Final = frozenset({"dozen", "dozens"})
 NUMBER_WORDS: Final = frozenset(_ONES) | frozenset(_TENS) | {"hundred", "thousand", "half", "couple"} | _DOZEN
+_HINDI_WORDS: Final = (
+    "ek do teen chaar paanch chhe saat aath nau das gyarah barah terah chaudah pandrah solah satrah "
+    "atharah unnis bees ikkis bais teis chaubis pachchis chhabbis sattais atthais untis tees iktis "
+    "battis taintis chauntis paintis chhattis saintis adtis untalis chalis iktalis bayalis tainalis "
+    "chavalis paintalis chhiyalis saintalis adtalis unchas pachas ikyavan bavan tirpan chauvan "
+    "pachpan chhappan sattavan atthavan unsath saath iksath basath tirsath chaunsath painsath "
+    "chhiyasath sadsath adsath unhattar sattar ikhattar bahattar tihattar chauhattar pachhattar "
+    "chhihattar satattar athattar unasi assi ikyasi bayasi tirasi chaurasi pachasi chhiyasi sattasi "
+    "athasi navasi nabbe ikyanve banve tiranve chauranve pachanve chhiyanve sattanve atthanve "
+    "ninyanve "
+)
+_HINDI: Final = {word: number for number, word in enumerate(_HINDI_WORDS.split(), start=1)}
+"""Each number to ninety-nine has its own word."""
+_HINDI_ALSO: Final = {
+    "char": 4,
+    "panch": 5,
+    "chhah": 6,
+    "chah": 6,
+    "che": 6,
+    "pachis": 25,
+    "bis": 20,
+    "tis": 30,
+    "sath": 60,
+}
+_HINDI_SHARES: Final = {"dedh": 1.5, "dhai": 2.5, "adhai": 2.5, "sava": 1.25, "adha": 0.5, "aadha": 0.5}
+_HINDI_POWERS: Final = {"sau": 100, "hazaar": 1_000, "hajar": 1_000, "darjan": 12, "darzan": 12}
+HINDI_NUMBER_WORDS: Final = frozenset({*_HINDI, *_HINDI_ALSO, *_HINDI_SHARES, *_HINDI_POWERS})
 MAX_QUANTITY: Final = 999_999
 """More digits than that are a phone number or a misreading, not a quantity."""
 
@@ -59,6 +86,29 @@ def read_number(words: Sequence[str], at: int) -> tuple[int, int] | None:
         thousands = total * 1_000
         return (thousands + rest, rest_end - at) if rest else (thousands, end + 1 - at)
     return total, end - at
+
+
+def read_hindi_number(words: Sequence[str], at: int) -> tuple[int, int] | None:
+    """As `read_number`, in Hindi: `dedh sau` is 150, `do sau pachas` 250, `do darjan piece` 24 pieces."""
+    share = _HINDI_SHARES.get(words[at])
+    if share is not None:
+        power = _HINDI_POWERS.get(words[at + 1]) if at + 1 < len(words) else None
+        return (int(share * power), 2) if power else None
+    total, part, end = 0, 0, at
+    while end < len(words):
+        number = _HINDI.get(words[end]) or _HINDI_ALSO.get(words[end])
+        power = _HINDI_POWERS.get(words[end])
+        if number and part % 100 == 0:
+            part += number
+        elif power and part and power != 100:
+            total, part = total + part * power, 0
+        elif power and 0 < part < 100:
+            part *= power
+        else:
+            break
+        end += 1
+    value = total + part
+    return (value, end - at) if 0 < value <= MAX_QUANTITY else None
 
 
 def _read_special(words: Sequence[str], at: int) -> tuple[int, int] | None:

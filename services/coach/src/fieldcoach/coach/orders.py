@@ -16,16 +16,15 @@ PENDING_S: Final = 10.0
 _REACH: Final = 6
 """Words between `send me` and its quantity, as in `i will take the new golden washing powder ten packets`."""
 _CONNECTIVES: Final = frozenset(
-    {"and", "also", "of", "plus", "then", "with", "or", "another", "aur", "phir", "bhi"}
+    {"and", "also", "of", "plus", "then", "with", "or", "another", "aur", "bhi", "ke"}
 )
-_OPENERS: Final = frozenset({"and", "of", "plus", "also", "aur"})
+_OPENERS: Final = frozenset({"and", "of", "plus", "also"})
 _BROKEN_OFF: Final = 2
 """Words after the last number or unit when a product's name is cut through: `ten boxes of cream`."""
 _FILLERS: Final = frozenset(
     {"please", "sir", "madam", "ji", "then", "now", "only", "just", "no", "so", "it", "that"}
-    | {"bhai", "bhaiya", "sahab", "to", "phir", "abhi", "hai", "arre", "bas", "sirf"}
 )
-_NEGATIONS: Final = frozenset({"no", "not", "never", "nahi", "nahin", "mat"})
+_NEGATIONS: Final = frozenset({"no", "not", "never", "nahi", "mat"})
 _CONDITION_REACH: Final = 3
 _PRECEDENCE: Final = ("condition", "ignore", "propose", "ask", "cancel", "change", "confirm", "order")
 
@@ -74,6 +73,7 @@ class OrderReader:
     def __init__(self, playbook: CompiledPlaybook) -> None:
         self._ordering = playbook.ordering
         self._sku_unit = playbook.sku_unit
+        self._is_verb_last = playbook.playbook.ordering.verb_last
 
     def read(self, state: OrderState, reading: Reading, at: float) -> OrderState:
         """The state after these words, said at second `at` of the visit."""
@@ -134,9 +134,9 @@ class OrderReader:
     ) -> list[str]:
         kinds: list[str] = []
         is_bare = self._is_bare(reading, found)
-        verb_last = self._after(reading, found, phrases) if self._ordering.verb_last else [""] * len(found)
+        following = self._following(reading, found, phrases) if self._is_verb_last else [""] * len(found)
         for place, quantity in enumerate(found):
-            kind = verb_last[place] or self._governing(reading, quantity.span, found[:place], kinds, phrases)
+            kind = following[place] or self._governing(reading, quantity.span, found[:place], kinds, phrases)
             if not kind and is_bare and (state.is_asked or state.offered):
                 kind = "order"
             kinds.append(kind)
@@ -152,21 +152,22 @@ class OrderReader:
         return kinds
 
     @staticmethod
-    def _after(reading: Reading, found: list[Quantity], phrases: list[tuple[str, Span]]) -> list[str]:
-        """What the phrase after each quantity says; `` where none follows before another clause."""
+    def _following(reading: Reading, found: list[Quantity], phrases: list[tuple[str, Span]]) -> list[str]:
+        """The kinds by the phrase after each quantity, or after the list that it stands in."""
         kinds = [""] * len(found)
+        named = {at for mention in products(reading) for at in range(mention.first, mention.end)}
         for place in reversed(range(len(found))):
             span = found[place].span
-            kind, phrase = next(((k, p) for k, p in phrases if p.end > span.first), ("", None))
-            if any(k == "condition" and 0 <= span.first - p.end <= _REACH for k, p in phrases):
-                kinds[place] = "ignore"  # `teen percent doge to paanch packet loonga` is a bid
-            elif phrase is not None and phrase.first <= span.end + _CONDITION_REACH:
-                kinds[place] = "" if kind == "condition" else kind
-            elif place + 1 < len(found):
-                between = reading.words[span.end : found[place + 1].span.first]
-                named = {word for m in products(reading) for word in reading.words[m.first : m.end]}
-                if all(word in _CONNECTIVES or word in named for word in between):
-                    kinds[place] = kinds[place + 1]
+            end = found[place + 1].span.first if place + 1 < len(found) else len(reading.words)
+            after = next((entry for entry in phrases if span.end <= entry[1].first < end), None)
+            if any(kind == "condition" and 0 <= span.first - said.end <= 1 for kind, said in phrases):
+                kinds[place] = "ignore"  # a bid: `teen percent doge to paanch peti loonga`
+            elif after and after[1].first - span.end <= _REACH:
+                kinds[place] = after[0]
+            elif place + 1 < len(found) and all(
+                reading.words[at] in _CONNECTIVES or at in named for at in range(span.end, end)
+            ):
+                kinds[place] = kinds[place + 1]
         return kinds
 
     @staticmethod
@@ -252,8 +253,11 @@ class OrderReader:
         for kind, span in phrases:
             if kind != "change":
                 continue
-            number = next((m for m in reading.mentions if m.kind == "number" and m.first >= span.first), None)
-            if number is None or number.first - span.end > 1:
+            numbers = [mention for mention in reading.mentions if mention.kind == "number"]
+            number = next((m for m in numbers if 0 <= m.first - span.end <= 1), None)
+            if number is None and self._is_verb_last:
+                number = next((m for m in numbers if 0 <= span.first - m.end <= 1), None)
+            if number is None:
                 continue
             if any(quantity.span.first == number.first for quantity in found):
                 continue
@@ -268,12 +272,11 @@ class OrderReader:
         for kind, span in phrases:
             if kind != "cancel":
                 continue
-            sku = next((m for m in products(reading) if m.first >= span.end), None)
-            reach = sku.first - span.end if sku else 0
-            if self._ordering.verb_last:
-                sku = next((m for m in reversed(list(products(reading))) if m.end <= span.first), None) or sku
-                reach = span.first - sku.end if sku else 0
-            if sku and reach <= _REACH:
+            named = list(products(reading))
+            sku = next((m for m in named if 0 <= m.first - span.end <= _REACH), None)
+            if self._is_verb_last:
+                sku = next((m for m in reversed(named) if 0 <= span.first - m.end <= _REACH), sku)
+            if sku:
                 lines = tuple(line for line in state.lines if line.sku != sku.value)
                 state = replace(state, lines=lines, discussed=sku.value)
         return state

@@ -278,10 +278,7 @@ class CueRule(Part):
 
 
 class Ordering(Part):
-    """How this language orders: each phrase says what a quantity means. The nearest one counts."""
-
-    verb_last: bool = False
-    """The phrase follows the quantity, as in Hindi (`das packet bhej do`); else one before it counts."""
+    """How this language orders: each phrase says what a quantity after it means. The nearest one counts."""
 
     order: tuple[PhraseText, ...] = ()
     """The shopkeeper orders: `send me`, `i will take`."""
@@ -299,6 +296,8 @@ class Ordering(Part):
     """A bare number follows, for the line last spoken of: `make it`."""
     cancel: tuple[PhraseText, ...] = ()
     """The product after it is no longer ordered: `cancel`."""
+    verb_last: bool = False
+    """The phrase stands after its quantity, as in Hindi: `chhe piece bhej do`."""
     agree: tuple[PhraseText, ...] = ()
     """The whole answer to an offer: `yes`, `okay`."""
 

@@ -24,6 +24,8 @@ MAX_TURNS: Final = 12
 TURNS_WITHIN_S: Final = 45.0
 MAX_CANDIDATES: Final = 8
 NO_CUE: Final = "none"
+SUMMARY: Final = "summary"
+"""Name of the summary's schema."""
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -151,7 +153,7 @@ def summary_question(playbook: Playbook, facts: Conclusion, turns: Sequence[Turn
         {"role": "system", "content": system},
         {"role": "user", "content": json.dumps(content, ensure_ascii=False)},
     )
-    return Question(messages, schema, "summary")
+    return Question(messages, schema, SUMMARY)
 
 
 def recent_turns(turns: Sequence[Turn], within_s: float | None = TURNS_WITHIN_S) -> list[dict[str, str]]:

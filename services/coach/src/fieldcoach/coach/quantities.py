@@ -9,11 +9,10 @@ from .reading import Mention, Reading, Span
 _MEASURES: Final = frozenset(
     {"rupee", "rupees", "percent", "day", "days", "week", "weeks", "month", "months", "gram", "grams", "kilo"}
     | {"and", "of", "or", "to", "o'clock", "times", "shelf", "more"}
-    | {"rupaye", "rupay", "din", "hafte", "mahine", "pe", "par", "se", "aur", "baje", "wale", "wala", "mein"}
 )
 """After a number these say that it counts something else than the unit that follows."""
 _BEFORE_NUMBER: Final = frozenset(
-    {"only", "just", "about", "say", "please", "also", "around", "of", "ka", "ke", "ki", "sirf", "bas"}
+    {"only", "just", "about", "say", "please", "also", "around", "of", "sirf", "bas", "ke"}
 )
 _SKU_REACH: Final = 4
 """`of the new golden` may stand between the unit and the product."""
@@ -53,7 +52,7 @@ def _read(reading: Reading, place: int, taken: int) -> Quantity | None:
         first, number, after = mention.first - 1, 1, mention.first
     else:
         return None
-    is_more = after < len(words) and words[after] in {"more", "extra", "aur"}
+    is_more = after < len(words) and words[after] in {"more", "extra"}
     if is_more:
         after += 1
     following = [m for m in reading.mentions[place:] if m.first >= after]
@@ -92,16 +91,7 @@ def _product_after(reading: Reading, end: int) -> Mention | None:
     for mention in reading.mentions:
         if mention.first >= end:
             between = reading.words[end : mention.first]
-            is_near = len(between) <= _SKU_REACH and not {
-                "and",
-                "on",
-                "for",
-                "with",
-                "aur",
-                "pe",
-                "par",
-                "liye",
-            } & set(between)
+            is_near = len(between) <= _SKU_REACH and not {"and", "on", "for", "with"} & set(between)
             return mention if mention.kind == "sku" and is_near else None
     return None
 

@@ -9,9 +9,8 @@ from typing import Final
 
 from rapidfuzz import fuzz, process
 
-from .hindi import sound_of
-from .hindi_numerals import HINDI_NUMBER_WORDS, read_hindi_number
-from .numerals import NUMBER_WORDS, read_number
+from .devanagari import spelling_key
+from .numerals import HINDI_NUMBER_WORDS, NUMBER_WORDS, read_hindi_number, read_number
 from .playbook import Vocabulary
 
 VOCABULARY_FUZZY: Final = 85
@@ -113,13 +112,11 @@ class Reading:
 class Reader:
     """Makes readings: knows the vocabulary, and the words that a misheard word may have been."""
 
-    def __init__(
-        self, vocabulary: Vocabulary, phrase_words: Iterable[str], hears_hindi: bool = False
-    ) -> None:
-        self._hears_hindi = hears_hindi
-        number_words = NUMBER_WORDS | HINDI_NUMBER_WORDS if hears_hindi else NUMBER_WORDS
+    def __init__(self, vocabulary: Vocabulary, phrase_words: Iterable[str], is_hindi: bool = False) -> None:
+        self._is_hindi = is_hindi
         self._names: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
-        known = set(phrase_words) | number_words
+        numbers = NUMBER_WORDS | HINDI_NUMBER_WORDS if is_hindi else NUMBER_WORDS
+        known = set(phrase_words) | numbers
         for kind, name, value in vocabulary.names():
             known.update(name)
             self._names.setdefault(name[0], []).append((name, kind, value))
@@ -127,26 +124,27 @@ class Reader:
             entries.sort(key=lambda entry: -len(entry[0]))
         self._known = frozenset(known)
         by_letter: dict[str, list[str]] = {}
-        for word in sorted(known - number_words):
+        self._by_key = {spelling_key(word): word for word in sorted(known)} if is_hindi else {}
+        self._by_key.pop("", None)
+        for word in sorted(known - numbers):
             if len(word) >= _LEAST_LETTERS:
                 by_letter.setdefault(word[0], []).append(word)
         self._by_letter = by_letter
-        self._by_sound: dict[str, str] = {}
-        if hears_hindi:
-            # what the playbook writes is stronger than a number that sounds like it
-            for word in (*sorted(number_words), *sorted(known - number_words)):
-                self._by_sound[sound_of(word)] = word
         self.correct = lru_cache(maxsize=8_192)(self._correct)
 
     def read(self, words: tuple[str, ...], before: tuple[str, ...] = ()) -> Reading:
         """Read new words, after the words `before` that belong to the same sentence."""
+        if self._is_hindi:
+            words = tuple(self._as_spelt_here(word) for word in words)
         return Reading(self, before + words, len(before))
+
+    def _as_spelt_here(self, word: str) -> str:
+        """Romanised Hindi has no one spelling: the playbook's own, where it knows the word."""
+        return word if word in self._known else self._by_key.get(spelling_key(word), word)
 
     def _correct(self, word: str, fuzzy: int) -> str:
         if word in self._known:
             return word
-        if self._by_sound and (same := self._by_sound.get(sound_of(word))):
-            return same
         if fuzzy >= 100 or len(word) < _LEAST_LETTERS:
             return word
         # the first letter must agree: `telling` is no misheard `selling`, `self` may be a `shelf`
@@ -172,13 +170,9 @@ class Reader:
                 yield Mention(kind, value, 0, at, at + len(name))
                 at += len(name)
                 continue
-            number = self._number(words, at)
+            number = (self._is_hindi and read_hindi_number(words, at)) or read_number(words, at)
             if number:
                 yield Mention("number", "", number[0], at, at + number[1])
                 at += number[1]
                 continue
             at += 1
-
-    def _number(self, words: tuple[str, ...], at: int) -> tuple[int, int] | None:
-        found = read_hindi_number(words, at) if self._hears_hindi else None
-        return found or read_number(words, at)

@@ -16,8 +16,9 @@ from fieldcoach.common.messages import (
 )
 from fieldcoach.common.messages.coaching import MAX_NOTE_TEXT
 
-from .engine import Conclusion, NoteMark, VisitEngine
+from .engine import Conclusion, VisitEngine
 from .figures import WINDOW_S, Figures
+from .notes import NoteMark
 from .playbook import Note
 from .policy import Candidate
 from .prompt import SummaryAnswer

@@ -75,7 +75,6 @@ class OrderingMatcher:
     expressions: tuple[tuple[str, re.Pattern[str] | None, re.Pattern[str] | None], ...]
     agree: re.Pattern[str] | None
     agree_words: frozenset[str]
-    verb_last: bool = False
 
     def is_agreement(self, reading: Reading, fillers: frozenset[str]) -> bool:
         """Whether the new words are nothing but a yes."""
@@ -137,12 +136,11 @@ class CompiledPlaybook:
             ),
             compile_phrases(agree),
             frozenset(word for phrase in agree for word in phrase.words),
-            playbook.ordering.verb_last,
         )
         self.reader = Reader(
             vocabulary,
             self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)]),
-            hears_hindi=any(code.partition("-")[0] == "hi" for code in playbook.languages.supported),
+            is_hindi=any(language.startswith("hi") for language in playbook.languages.supported),
         )
 
     def _phrase_words(self, ordering: Iterable[Phrase]) -> Iterator[str]:

@@ -24,6 +24,7 @@ class CoachSettings(ServiceSettings):
         "", description="An OpenAI-compatible server, such as http://localhost:11434/v1"
     )
     llm_model: str = Field("gpt-4o-mini", description="Name of the model there")
+    llm_summary_model: str = Field("", description="Another model for the summary; default: LLM_MODEL")
     llm_api_key: SecretStr = Field(SecretStr(""), description="Key of that server")
     openai_api_key: SecretStr = Field(SecretStr(""), description="Used where LLM_API_KEY is not set")
     llm_deadline_ms: int = Field(900, ge=100, le=3_000, description="How long a cue may wait for the model")
@@ -34,4 +35,4 @@ class CoachSettings(ServiceSettings):
         key = self.llm_api_key.get_secret_value() or self.openai_api_key.get_secret_value()
         if not self.llm_base_url and not key:
             return None
-        return LlmAccess(self.llm_base_url, self.llm_model, key)
+        return LlmAccess(self.llm_base_url, self.llm_model, key, self.llm_summary_model)

@@ -27,6 +27,7 @@ from fieldcoach.common.messages import (
     SessionEnding,
     SessionState,
     StageStatus,
+    StageTicked,
     Summary,
     TranscriptComplete,
 )
@@ -210,6 +211,8 @@ class Visit:
                         self._is_over = True  # summed up before this process took over
                 case CueAcknowledged() as ack:
                     self._take_ack(ack)
+                case StageTicked() as tick:
+                    await self._take_tick(tick)
                 case SessionState(state=state, sample=sample):
                     self._end_sample = max(self._end_sample, sample)
                     if state == "ended":
@@ -252,6 +255,14 @@ class Visit:
             self._telemetry.tally.add(self._rules.playbook.id, cue, ack.action)
         if ack.action == "dismissed":
             self._engine.dismissed(cue)
+
+    async def _take_tick(self, tick: StageTicked) -> None:
+        if not self._engine.tick_off(tick.stage, tick.done, self._clock()):
+            self._telemetry.faults.add("tick-of-no-stage")
+        elif not self._is_rebuilding:
+            await self._publish_checklist()
+            if self._told is not None:
+                self._conclude_at = self._clock() + SETTLE_S
 
     async def _take_final(self, final: FinalTranscript, received: _Received) -> None:
         self._end_sample = max(self._end_sample, final.end_sample)

@@ -29,6 +29,14 @@ class Acknowledge(_ClientMessage):
     at: float | None = None
 
 
+class Tick(_ClientMessage):
+    """A stage of the checklist is done, or is not after all, says the salesperson."""
+
+    type: Literal["tick"]
+    stage: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,47}$")
+    done: bool = True
+
+
 class Pause(_ClientMessage):
     """Audio stops."""
 
@@ -79,10 +87,10 @@ class Ping(_ClientMessage):
     t: int | float | Annotated[str, Field(max_length=64)] | None = None
 
 
-ClientMessage = Acknowledge | Applied | Pause | Resume | End | Stats | Ping
+ClientMessage = Acknowledge | Tick | Applied | Pause | Resume | End | Stats | Ping
 
 _ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
-_TYPES: Final = "ack, applied, pause, resume, end, stats, ping"
+_TYPES: Final = "ack, tick, applied, pause, resume, end, stats, ping"
 
 
 def parse_client_message(text: str | None) -> ClientMessage:

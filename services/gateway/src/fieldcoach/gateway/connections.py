@@ -27,6 +27,7 @@ from .client_messages import (
     Ping,
     Resume,
     Stats,
+    Tick,
     parse_client_message,
 )
 from .errors import BadMessage, Refused
@@ -233,6 +234,8 @@ class EventsConnection:
                 )
             case Acknowledge():
                 await self._acknowledge(message, received_at)
+            case Tick():
+                await self._sessions.tick(self._claims, message)
             case Applied():
                 await self._sessions.applied(self._claims, message)
             case Pause() | Resume():

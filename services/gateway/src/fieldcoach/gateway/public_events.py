@@ -26,6 +26,10 @@ from fieldcoach.common.messages import (
 
 Json = dict[str, Any]
 
+_INTERNAL = frozenset(
+    {"cue.ack", "ending", "moved", "profile.applied", "stage.ticked", "transcript.complete"}
+)
+
 
 def seconds(sample: int) -> float:
     """A place on the session's clock, to the millisecond."""
@@ -34,7 +38,7 @@ def seconds(sample: int) -> float:
 
 def is_public(event: EventMessage) -> bool:
     """Whether clients see events of this kind."""
-    return event.kind not in {"cue.ack", "ending", "moved", "profile.applied", "transcript.complete"}
+    return event.kind not in _INTERNAL
 
 
 def public_event(event: EventMessage, sent_at: float) -> Json:

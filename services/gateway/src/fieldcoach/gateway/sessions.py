@@ -21,6 +21,7 @@ from fieldcoach.common.messages import (
     SessionMoved,
     SignalReply,
     SignalRequest,
+    StageTicked,
     Summary,
     decode_event,
 )
@@ -28,7 +29,7 @@ from fieldcoach.common.numbering import EventNumbers, unix_ms
 from fieldcoach.common.subjects import session_of
 from fieldcoach.common.telemetry import Headers, extract, record_span
 
-from .client_messages import Acknowledge, Applied
+from .client_messages import Acknowledge, Applied, Tick
 from .consent import consent_text
 from .errors import IngestGone, Refused
 from .fleet import Fleet, NotPlaced, Placed
@@ -238,6 +239,12 @@ class Sessions:
             CueAcknowledged(
                 session=claims.sid, n=self._numbers.next(), id=ack.cue_id, action=ack.action, at=at
             )
+        )
+
+    async def tick(self, claims: SessionClaims, tick: Tick) -> None:
+        """Tell the coach that a stage was ticked off by hand, or is open after all."""
+        await self._bus.publish_event(
+            StageTicked(session=claims.sid, n=self._numbers.next(), stage=tick.stage, done=tick.done)
         )
 
     async def applied(self, claims: SessionClaims, applied: Applied) -> None:

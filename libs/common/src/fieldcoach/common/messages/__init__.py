@@ -29,6 +29,7 @@ from .control import (
     SessionEnding,
     SessionMoved,
     SessionState,
+    StageTicked,
     TranscriptComplete,
 )
 from .events import MAX_EVENT_BYTES, WRITERS, EventMessage, decode_event, message_id
@@ -97,6 +98,7 @@ __all__ = [
     "SignalReply",
     "SignalRequest",
     "StageStatus",
+    "StageTicked",
     "Summary",
     "Timing",
     "TranscriptComplete",

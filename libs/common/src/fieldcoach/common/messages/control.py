@@ -136,6 +136,16 @@ class CueAcknowledged(Message):
     at: float
 
 
+class StageTicked(Message):
+    """gateway: the salesperson ticked a stage of the checklist off by hand, or took the tick back."""
+
+    kind: Literal["stage.ticked"] = "stage.ticked"
+    session: SessionId
+    n: int
+    stage: str = Field(max_length=48)
+    done: bool = True
+
+
 class SessionEnding(Message):
     """gateway or ingest: the visit is over; the coach sums up once the transcript is complete."""
 

@@ -16,6 +16,7 @@ from .control import (
     SessionEnding,
     SessionMoved,
     SessionState,
+    StageTicked,
     TranscriptComplete,
 )
 from .transcripts import FinalTranscript
@@ -36,6 +37,7 @@ EventMessage = Annotated[
     | Gap
     | MissingAudio
     | CueAcknowledged
+    | StageTicked
     | SessionEnding
     | TranscriptComplete,
     Field(discriminator="kind"),
@@ -58,6 +60,7 @@ WRITERS: dict[str, str] = {
     "created": "g",
     "moved": "g",
     "cue.ack": "g",
+    "stage.ticked": "g",
     "ending": "g",
     "profile.applied": "g",
 }
