@@ -31,6 +31,7 @@ def stages(text: str) -> list[str]:
     ("lines", "order"),
     [
         (("namkeen ke das packet bhej do",), ("10 packets namkeen",)),
+        (("ek darjan toothpaste de do",), ("1 dozen toothpaste",)),
         (("chaar carton noodles likh do",), ("4 cartons noodles",)),
         (("do peti cola aur teen packet sabun bhej dijiye",), ("2 cases cola", "3 packets soap")),
         (("das packet namkeen likh do", "is baar sirf chhe"), ("6 packets namkeen",)),

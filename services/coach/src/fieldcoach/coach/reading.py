@@ -170,9 +170,20 @@ class Reader:
                 yield Mention(kind, value, 0, at, at + len(name))
                 at += len(name)
                 continue
-            number = (self._is_hindi and read_hindi_number(words, at)) or read_number(words, at)
+            number = (self._is_hindi and self._hindi_number(words, at)) or read_number(words, at)
             if number:
                 yield Mention("number", "", number[0], at, at + number[1])
                 at += number[1]
                 continue
             at += 1
+
+    def _hindi_number(self, words: tuple[str, ...], at: int) -> tuple[int, int] | None:
+        found = read_hindi_number(words, at)
+        if not found or words[at + found[1] - 1] != "darjan":
+            return found
+        end = at + found[1]
+        following = self._names.get(words[end], ()) if end < len(words) else ()
+        if any(kind == "unit" for _, kind, _ in following):
+            return found
+        # without a unit after it the dozen is the unit, as in `ek darjan toothpaste`
+        return read_hindi_number(words[: end - 1], at) or found
