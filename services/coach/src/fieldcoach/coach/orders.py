@@ -160,7 +160,9 @@ class OrderReader:
             span = found[place].span
             end = found[place + 1].span.first if place + 1 < len(found) else len(reading.words)
             after = next((entry for entry in phrases if span.end <= entry[1].first < end), None)
-            if after and after[1].first - span.end <= _REACH:
+            if any(kind == "condition" and 0 <= span.first - said.end <= 1 for kind, said in phrases):
+                kinds[place] = "ignore"  # a bid: `teen percent doge to paanch peti loonga`
+            elif after and after[1].first - span.end <= _REACH:
                 kinds[place] = after[0]
             elif place + 1 < len(found) and all(
                 reading.words[at] in _CONNECTIVES or at in named for at in range(span.end, end)
