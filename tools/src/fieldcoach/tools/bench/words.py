@@ -1,7 +1,10 @@
 """Word error rate: how many words must be changed to get from what was heard to what was said."""
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
 
 _KEPT = ("L", "M", "N")
 """Letters, marks and numbers. Marks carry the vowels of Devanagari, which `\\w` and Whisper's own normaliser
@@ -50,24 +53,5 @@ NO_ERRORS = WordErrors(0, 0, 0, 0)
 
 def word_errors(said: list[str], heard: list[str]) -> WordErrors:
     """Levenshtein alignment on words with unit costs."""
-    # one row of (edits, substituted, deleted, inserted) per word said so far
-    row = [(n, 0, 0, n) for n in range(len(heard) + 1)]
-    for said_word in said:
-        previous, row = row, [_plus(row[0], 0, 1, 0)]
-        for place, heard_word in enumerate(heard):
-            diagonal = previous[place]
-            row.append(
-                min(
-                    diagonal if said_word == heard_word else _plus(diagonal, 1, 0, 0),
-                    _plus(previous[place + 1], 0, 1, 0),
-                    _plus(row[place], 0, 0, 1),
-                )
-            )
-    _, substituted, deleted, inserted = row[-1]
-    return WordErrors(substituted, deleted, inserted, len(said))
-
-
-def _plus(
-    edits: tuple[int, int, int, int], substituted: int, deleted: int, inserted: int
-) -> tuple[int, int, int, int]:
-    return (edits[0] + 1, edits[1] + substituted, edits[2] + deleted, edits[3] + inserted)
+    edits = Counter(edit.tag for edit in Levenshtein.editops(said, heard))
+    return WordErrors(edits["replace"], edits["delete"], edits["insert"], len(said))
