@@ -5,7 +5,7 @@ Plain words stand for themselves. `(shelf|rack|)` is a choice, with an empty one
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,10 @@ GAP_WORDS: Final = 4
 SLOTS: Final = ("sku", "number", "unit", "scheme")
 _SLOT: Final = re.compile(r"(\{[^{}]*\})")
 _PARTS: Final = re.compile(r"\.\.\.|\([^()]*\)|\{[^{}]*\}|[^\s(){}.]+(?:\.(?!\.\.)[^\s(){}.]*)*|\S")
+
+
+_LITERAL: Final = re.compile(r"(?<= )[a-z0-9]+")
+"""A word in a phrase's expression; slots and gaps begin otherwise."""
 
 
 class PhraseInvalid(ValueError):
@@ -97,9 +101,14 @@ class _Piece:
         return cls(regex, count, frozenset(literal), has_slots)
 
 
-def compile_phrases(phrases: Iterable[Phrase]) -> re.Pattern[str] | None:
-    """One expression for any of the phrases; None for none. The longest alternatives are tried first."""
-    sources = sorted({phrase.regex for phrase in phrases}, key=len, reverse=True)
+def compile_phrases(
+    phrases: Iterable[Phrase], spelt: Callable[[str], str] = lambda word: word
+) -> re.Pattern[str] | None:
+    """One expression for any of the phrases; None for none. The longest alternatives are tried first.
+
+    `spelt` gives each literal word the spelling that the text will have.
+    """
+    sources = {_LITERAL.sub(lambda word: spelt(word[0]), phrase.regex) for phrase in phrases}
     if not sources:
         return None
-    return re.compile("(?:" + "|".join(sources) + ")(?= )")
+    return re.compile("(?:" + "|".join(sorted(sources, key=len, reverse=True)) + ")(?= )")

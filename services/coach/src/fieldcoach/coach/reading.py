@@ -114,18 +114,27 @@ class Reader:
 
     def __init__(self, vocabulary: Vocabulary, phrase_words: Iterable[str], is_hindi: bool = False) -> None:
         self._is_hindi = is_hindi
-        self._names: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
         numbers = NUMBER_WORDS | HINDI_NUMBER_WORDS if is_hindi else NUMBER_WORDS
-        known = set(phrase_words) | numbers
-        for kind, name, value in vocabulary.names():
-            known.update(name)
-            self._names.setdefault(name[0], []).append((name, kind, value))
+        names = list(vocabulary.names())
+        said = set(phrase_words).union(*(name for _, name, _ in names)) - numbers
+        self._spelling: dict[str, str] = {}
+        """By key, the spelling that stands for all, of a number before that of another word."""
+        if is_hindi:
+            for word in (*sorted(said), *sorted(numbers)):
+                self._spelling[spelling_key(word)] = word
+            self._spelling.pop("", None)
+        self._numbers, self._said = numbers, said
+        self._own = {spelling_key(word): word for word in sorted(said)} if is_hindi else {}
+        """The same without the numbers."""
+        known = {self.spelt(word) for word in said} | numbers
+        self._names: dict[str, list[tuple[tuple[str, ...], str, str]]] = {}
+        for kind, name, value in names:
+            spelt = tuple(map(self.spelt, name))
+            self._names.setdefault(spelt[0], []).append((spelt, kind, value))
         for entries in self._names.values():
             entries.sort(key=lambda entry: -len(entry[0]))
         self._known = frozenset(known)
         by_letter: dict[str, list[str]] = {}
-        self._by_key = {spelling_key(word): word for word in sorted(known)} if is_hindi else {}
-        self._by_key.pop("", None)
         for word in sorted(known - numbers):
             if len(word) >= _LEAST_LETTERS:
                 by_letter.setdefault(word[0], []).append(word)
@@ -135,12 +144,18 @@ class Reader:
     def read(self, words: tuple[str, ...], before: tuple[str, ...] = ()) -> Reading:
         """Read new words, after the words `before` that belong to the same sentence."""
         if self._is_hindi:
-            words = tuple(self._as_spelt_here(word) for word in words)
+            words = tuple(map(self.spelt, words))
         return Reading(self, before + words, len(before))
 
-    def _as_spelt_here(self, word: str) -> str:
-        """Romanised Hindi has no one spelling: the playbook's own, where it knows the word."""
-        return word if word in self._known else self._by_key.get(spelling_key(word), word)
+    def spelt(self, word: str) -> str:
+        """Romanised Hindi has no one spelling: the one that stands here for all that sound alike."""
+        if not self._is_hindi or word in self._numbers:
+            return word
+        key = spelling_key(word)
+        if not key:
+            return word
+        # `tin` is a can where the playbook has cans, though `teen` sounds the same
+        return self._own[key] if word in self._said and key in self._own else self._spelling.get(key, word)
 
     def _correct(self, word: str, fuzzy: int) -> str:
         if word in self._known:

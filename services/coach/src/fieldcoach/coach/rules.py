@@ -1,23 +1,26 @@
 """A playbook made ready to be matched: its phrases compiled once, shared by all visits that use it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from .phrases import Phrase, compile_phrases, parse_phrase
 from .playbook import CueRule, Pattern, Playbook, Vocabulary
 from .reading import Reader, Reading, Span
 
+Spelling = Callable[[str], str]
+
 
 class PatternMatcher:
     """One pattern of a stage or an objection."""
 
-    def __init__(self, pattern: Pattern, vocabulary: Vocabulary) -> None:
+    def __init__(self, pattern: Pattern, vocabulary: Vocabulary, spelt: Spelling) -> None:
         self.closing = pattern.closing
         self._fuzzy = pattern.fuzzy
         phrases = [parse_phrase(text) for text in pattern.phrases]
-        self._plain = compile_phrases(phrase for phrase in phrases if not phrase.has_slots)
-        self._slotted = compile_phrases(phrase for phrase in phrases if phrase.has_slots)
+        self._plain = compile_phrases((phrase for phrase in phrases if not phrase.has_slots), spelt)
+        self._slotted = compile_phrases((phrase for phrase in phrases if phrase.has_slots), spelt)
         self._slot = pattern.slot
         self._allowed: frozenset[str] | None = None
         if pattern.where == "must_sell":
@@ -40,13 +43,14 @@ class Rule:
     def __init__(
         self,
         vocabulary: Vocabulary,
+        spelt: Spelling,
         any_of: Iterable[Pattern],
         none_of: Iterable[Pattern],
         all_of: Iterable[Pattern] = (),
     ) -> None:
-        self._any = [PatternMatcher(pattern, vocabulary) for pattern in any_of]
-        self._all = [PatternMatcher(pattern, vocabulary) for pattern in all_of]
-        self._none = [PatternMatcher(pattern, vocabulary) for pattern in none_of]
+        self._any = [PatternMatcher(pattern, vocabulary, spelt) for pattern in any_of]
+        self._all = [PatternMatcher(pattern, vocabulary, spelt) for pattern in all_of]
+        self._none = [PatternMatcher(pattern, vocabulary, spelt) for pattern in none_of]
         self.has_closing = any(matcher.closing for matcher in (*self._any, *self._all))
 
     def matches(self, reading: Reading, closing: bool = False) -> list[Span]:
@@ -100,12 +104,20 @@ class CompiledPlaybook:
     def __init__(self, playbook: Playbook) -> None:
         self.playbook = playbook
         vocabulary = playbook.vocabulary
-        self.stages = {
-            stage.id: Rule(vocabulary, stage.any_of, stage.none_of, stage.all_of) for stage in playbook.stages
+        ordering = {
+            kind: [parse_phrase(text) for text in getattr(playbook.ordering, kind)] for kind in ORDERING_KINDS
         }
+        agree = [parse_phrase(text) for text in playbook.ordering.agree]
+        self.reader = Reader(
+            vocabulary,
+            self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)]),
+            is_hindi=any(language.startswith("hi") for language in playbook.languages.supported),
+        )
+        spelt = self.reader.spelt
+        rule = partial(Rule, vocabulary, spelt)
+        self.stages = {stage.id: rule(stage.any_of, stage.none_of, stage.all_of) for stage in playbook.stages}
         self.objections = {
-            objection.id: Rule(vocabulary, objection.any_of, objection.none_of)
-            for objection in playbook.objections
+            objection.id: rule(objection.any_of, objection.none_of) for objection in playbook.objections
         }
         self.cues: dict[str, CueRule] = {cue.id: cue for cue in playbook.cues}
         self.cue_of_objection = {
@@ -114,33 +126,20 @@ class CompiledPlaybook:
         self.stage_cues = tuple(cue for cue in playbook.cues if cue.on.stage_open)
         self.metric_cues = tuple(cue for cue in playbook.cues if cue.on.metric)
         self.expect_by_s = {stage.id: stage.expect_by_s or 0.0 for stage in playbook.stages}
-        self.promises = {
-            note.id: Rule(vocabulary, note.any_of, note.none_of) for note in playbook.summary.promises
-        }
-        self.claims = {
-            note.id: Rule(vocabulary, note.any_of, note.none_of) for note in playbook.summary.claims
-        }
+        self.promises = {note.id: rule(note.any_of, note.none_of) for note in playbook.summary.promises}
+        self.claims = {note.id: rule(note.any_of, note.none_of) for note in playbook.summary.claims}
         self.sku_unit = {sku.id: sku.unit for sku in vocabulary.skus}
-        ordering = {
-            kind: [parse_phrase(text) for text in getattr(playbook.ordering, kind)] for kind in ORDERING_KINDS
-        }
-        agree = [parse_phrase(text) for text in playbook.ordering.agree]
         self.ordering = OrderingMatcher(
             tuple(
                 (
                     kind,
-                    compile_phrases(phrase for phrase in phrases if not phrase.has_slots),
-                    compile_phrases(phrase for phrase in phrases if phrase.has_slots),
+                    compile_phrases((phrase for phrase in phrases if not phrase.has_slots), spelt),
+                    compile_phrases((phrase for phrase in phrases if phrase.has_slots), spelt),
                 )
                 for kind, phrases in ordering.items()
             ),
-            compile_phrases(agree),
-            frozenset(word for phrase in agree for word in phrase.words),
-        )
-        self.reader = Reader(
-            vocabulary,
-            self._phrase_words([*agree, *(p for ps in ordering.values() for p in ps)]),
-            is_hindi=any(language.startswith("hi") for language in playbook.languages.supported),
+            compile_phrases(agree, spelt),
+            frozenset(spelt(word) for phrase in agree for word in phrase.words),
         )
 
     def _phrase_words(self, ordering: Iterable[Phrase]) -> Iterator[str]:
