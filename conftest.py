@@ -19,8 +19,9 @@ _SETTLE_S = 3.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--mutations N`: how many an ingest gets (tests/integration/test_ingest_mutations.py)."""
+    """Options for more of what the suite runs a share of."""
     parser.addoption("--mutations", type=int, default=0, help="mutated packets to send; default: a share")
+    parser.addoption("--generated", type=int, default=0, help="playbooks and transcripts; default: a share")
 
 
 @pytest.fixture
