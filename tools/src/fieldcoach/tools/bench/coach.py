@@ -6,12 +6,17 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from .coach_crowd import coach_crowd
 from .machine import machine
 from .measured_process import run_measured
 
 MODULE: Final = "fieldcoach.coach.bench"
 SEEDS: Final = 5
 QUICK_SEEDS: Final = 1
+CROWD: Final = 200
+CROWD_S: Final = 60.0
+QUICK_CROWD: Final = 20
+QUICK_CROWD_S: Final = 8.0
 
 
 async def bench_coach(root: Path, quick: bool, visits: Path | None, console: Console) -> dict[str, Any]:
@@ -30,7 +35,8 @@ async def bench_coach(root: Path, quick: bool, visits: Path | None, console: Con
         "--seeds",
         str(QUICK_SEEDS if quick else SEEDS),
     )
-    figures = {"bench": "coach", "quick": quick, "machine": before, **found}
+    crowd = await coach_crowd(root, QUICK_CROWD if quick else CROWD, QUICK_CROWD_S if quick else CROWD_S)
+    figures = {"bench": "coach", "quick": quick, "machine": before, **found, "at_once": crowd}
     print_figures(console, figures)
     return figures
 
@@ -59,10 +65,15 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
             "-" if waited is None else f"{waited:.0f} ms",
         )
     console.print(table)
+    crowd, crowd_cue = figures["at_once"], figures["at_once"]["final_to_cue_ms"]
     for line in (
         f"cues where nobody objects: {figures['small_talk_cues']}",
         f"the rules' own compute: p99 {figures['compute_ms']['p99']} ms; an update of a visit of 20 minutes: "
         f"p99 {figures['update_ms']['p99']} ms",
+        f"{crowd['visits']} visits at once at one coach, {crowd['finals']} finals in {crowd['seconds']} s: "
+        f"final → cue p50 {crowd_cue['p50']}, p95 {crowd_cue['p95']} ms ({crowd['cues']} cues, "
+        f"{crowd['held_back']} held back by a limit); "
+        f"{crowd['cpu_ms_per_visit_s']} CPU ms a second of a visit",
         "playbooks: " + ", ".join(f"{k} {v['playbook']}" for k, v in figures["by_language"].items()),
     ):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
