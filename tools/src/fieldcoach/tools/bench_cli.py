@@ -87,13 +87,18 @@ def engines(
 
 
 @bench.command()
-def coach(quick: Quick = False, as_json: AsJson = False, visits: Visits = None) -> None:
+def coach(
+    quick: Quick = False,
+    as_json: AsJson = False,
+    visits: Visits = None,
+    audio: Annotated[bool, typer.Option("--audio", help="The recorded ones as whole visits, too")] = False,
+) -> None:
     """Whether the rules are right, rare and on time, on perfect words and on misheard ones."""
     from .bench.coach import bench_coach
     from .bench.report import report
 
     with reported():
-        run(report(lambda console: bench_coach(project_root(), quick, visits, console), as_json))
+        run(report(lambda console: bench_coach(project_root(), quick, visits, console, audio), as_json))
 
 
 @bench.command()

@@ -9,6 +9,7 @@ from rich.table import Table
 from .coach_crowd import coach_crowd
 from .machine import machine
 from .measured_process import run_measured
+from .visit import bench_visit
 
 MODULE: Final = "fieldcoach.coach.bench"
 SEEDS: Final = 5
@@ -19,8 +20,10 @@ QUICK_CROWD: Final = 20
 QUICK_CROWD_S: Final = 8.0
 
 
-async def bench_coach(root: Path, quick: bool, visits: Path | None, console: Console) -> dict[str, Any]:
-    """Every `NAME.json` with gold marks in `visits`, with and without a recording.
+async def bench_coach(
+    root: Path, quick: bool, visits: Path | None, console: Console, with_audio: bool = False
+) -> dict[str, Any]:
+    """Every `NAME.json` with gold marks in `visits`; `with_audio`: the recorded ones as whole visits, too.
 
     Raises:
         BenchError: a visit or a playbook is not one; in the coach's words.
@@ -38,6 +41,8 @@ async def bench_coach(root: Path, quick: bool, visits: Path | None, console: Con
     crowd = await coach_crowd(root, QUICK_CROWD if quick else CROWD, QUICK_CROWD_S if quick else CROWD_S)
     figures = {"bench": "coach", "quick": quick, "machine": before, **found, "at_once": crowd}
     print_figures(console, figures)
+    if with_audio:
+        figures["audio"] = await bench_visit(root, quick, visits, console)
     return figures
 
 
@@ -54,6 +59,7 @@ def print_figures(console: Console, figures: dict[str, Any]) -> None:
     for language, found in figures["by_language"].items():
         rows += [(f"{rate} % wrong", language, noisy) for rate, noisy in found["noise"].items()]
     rows.append(("20 % lost in stretches", "all", figures["lost_words"]))
+    rows.append(("each from the other", "all", figures["flipped_speakers"]))
     for words, language, found in rows:
         waited = found["time_to_cue_ms"]["p95"]
         table.add_row(

@@ -11,7 +11,7 @@ from ..errors import CoachError
 from ..playbook_file import load_playbook
 from ..rules import CompiledPlaybook
 from .gold import MarkedLine, MarkedVisit, gold_of, visits_in
-from .noise import WordNoise, without_halves
+from .noise import WordNoise, flipped, without_halves
 from .score import Counts, Score, score_visit
 
 PLAYBOOK: Final = "outlet-en"
@@ -88,6 +88,7 @@ def measure(visits: Sequence[MarkedVisit], playbooks: Path, seeds: int) -> dict[
         "small_talk_cues": _small_talk(rules, visits),
         "noise": in_noise(visits),
         "lost_words": _told(scored(visits, lost, seeds)),
+        "flipped_speakers": _told(scored(visits, flipped, 1)),
         "by_language": {language: in_language(language) for language in sorted(rules)},
         "visits": {visit.id: _told(scored([visit], as_said, 1)) for visit in visits},
         "compute_ms": _percentiles([1e3 * took for took in clean.raising_update_s], 50, 99),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +19,9 @@ class MarkedLine(BaseModel):
     start: float = Field(ge=0)
     end: float = Field(ge=0)
     text: str
-    speaker: str = "unknown"
+    speaker: str = ""
+    heard_from: Literal["rep", "other", "unknown"] = "unknown"
+    """Who the recogniser says it was; it leaves that open unless a run says otherwise."""
     stages: tuple[str, ...] = ()
     objections: tuple[str, ...] = ()
     orders: tuple[Line, ...] = ()

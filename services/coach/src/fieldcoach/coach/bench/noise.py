@@ -65,3 +65,12 @@ def without_halves(visit: MarkedVisit, rate: float, seed: int) -> MarkedVisit:
             words = words[half:] if chance.random() < 0.5 else words[:half]
         lines.append(line.model_copy(update={"text": " ".join(words)}))
     return visit.model_copy(update={"lines": tuple(lines)})
+
+
+def flipped(visit: MarkedVisit, _seed: int) -> MarkedVisit:
+    """Every line heard from the wrong person."""
+    lines = [
+        line.model_copy(update={"heard_from": "other" if line.speaker == "rep" else "rep"})
+        for line in visit.lines
+    ]
+    return visit.model_copy(update={"lines": tuple(lines)})

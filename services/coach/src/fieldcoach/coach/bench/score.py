@@ -82,13 +82,13 @@ class Score:
 
 
 def score_visit(rules: CompiledPlaybook, visit: MarkedVisit, gold: Gold) -> Score:
-    """Run the rules over the lines, each one final that arrives when it ends."""
+    """Run the rules over the lines, each one final that arrives when it ends, by the speaker it names."""
     run = Run(VisitEngine(rules, "standard", visit.language))
     score = Score(seconds=visit.lines[-1].end)
     raised: list[tuple[int, str]] = []
     for number, line in enumerate(visit.lines):
         run.advance(line.end)
-        heard = Heard(number, line.start, line.end, line.text, spoken_at=run.now)
+        heard = Heard(number, line.start, line.end, line.text, spoken_at=run.now, speaker=line.heard_from)
         began = thread_time()
         update = run.engine.heard(heard, run.now)
         took = thread_time() - began
