@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.support import NatsServer, nats_server_binaries
+from tests.support import CHROMIUM, NatsServer, fetched, installed, nats_server_binaries
 
 _SETTLE_S = 3.0
 """How long a thread or socket that is already closing may take to be gone."""
@@ -22,6 +22,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for more of what the suite runs a share of."""
     parser.addoption("--mutations", type=int, default=0, help="mutated packets to send; default: a share")
     parser.addoption("--generated", type=int, default=0, help="playbooks and transcripts; default: a share")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetch the browser before the first test: a test's time is too short for that."""
+    if any("chromium" in getattr(item, "fixturenames", ()) for item in session.items):
+        fetched("chromium", *CHROMIUM)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium."""
+    return os.environ.get("CHROMIUM") or installed("chromium", *CHROMIUM)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What tests of several packages share: a nats-server of their own, and waiting without sleeping."""
 
 import asyncio
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -8,6 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 
 def nats_server_binaries() -> list[str]:
@@ -22,6 +27,33 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The names that the browser goes by; the first is Debian's package, too."""
+
+
+def fetched(package: str, *programs: str) -> str | None:
+    """The path of a program, installed through apt where root and apt are there."""
+    found = next(filter(None, map(shutil.which, programs)), None)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "check": True}
+        quiet["env"] = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], **quiet)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], **quiet)
+        found = next(filter(None, map(shutil.which, programs)), None)
+    return found
+
+
+def installed(package: str, *programs: str) -> str:
+    """As `fetched`, for a test that can't do without. Under CI its absence is a failure, elsewhere a skip."""
+    found = fetched(package, *programs)
+    if found is None:
+        why = f"no {programs[0]} here, and no root with apt to install one"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    return found
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import installed
 
 ROOT = Path(__file__).parents[2]
 FIELDCOACH = str(Path(sys.executable).parent / "fieldcoach")
@@ -65,29 +65,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = start_system(tmp_path_factory.mktemp("run"))
     yield running
     assert stop_system(running) == 0
-
-
-def installed(package: str, *programs: str) -> str:
-    """The path of a program, installed through apt where possible. Under CI its absence is a failure."""
-    found = next(filter(None, map(shutil.which, programs)), None)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "check": True}
-        quiet["env"] = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package], **quiet)
-        found = next(filter(None, map(shutil.which, programs)), None)
-    if found is None:
-        why = f"no {programs[0]} here, and no root with apt to install one"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    return found
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """The path of a Chromium."""
-    return installed("chromium", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from aioice import Connection
 from aioice.turn import create_turn_endpoint
+from tests.support import installed
 
 from fieldcoach.gateway.turn import TurnServers
 
-from .conftest import ROOT, installed
+from .conftest import ROOT
 
 SECRET = "turn-secret-of-the-tests-0123456789abc"
 SESSION = "s" * 26

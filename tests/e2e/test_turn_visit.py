@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from tests.support import installed
 
-from .conftest import Running, installed, start_system, stop_system
+from .conftest import Running, start_system, stop_system
 from .test_browser import phone_page
 from .test_browser_ways import begin, chromium_with
 from .test_turn import SECRET, free_port, running_turnserver

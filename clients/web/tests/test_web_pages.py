@@ -6,7 +6,6 @@ Run `npm run build` first. `FIELDCOACH_WEB_SHOTS=DIR` keeps a picture of every s
 import gzip
 import itertools
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import pytest_asyncio
 from fake.gateway import DIST, FakeGateway, checklist, cue, final, partial
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 SHOTS = os.environ.get("FIELDCOACH_WEB_SHOTS")
 VISITS = Path(__file__).parents[3] / "visits"
 LIVE = {"type": "state", "state": "live", "reason": "", "degraded": None, "at": 0.0}
@@ -30,14 +28,11 @@ pytestmark = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM:
-        assert not os.environ.get("CI"), "no Chromium: install it, or set CHROMIUM"
-        pytest.skip("no Chromium: install it, or set CHROMIUM")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
     assert (DIST / "index.html").is_file(), "the page is not built: npm ci && npm run build in clients/web"
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=chromium,
             args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
         )
         yield launched
